@@ -1,0 +1,149 @@
+"""Read models from checkpoints. Only tensors and plain values are unpickled: no code in a file is run."""
+
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from torchmdnet.config import Config, nearest
+from torchmdnet.factory import create_model
+from torchmdnet.migrations import FORMAT_VERSION, migrate_options, migrate_weights
+from torchmdnet.potential import Ensemble, TorchMD_Net
+
+__all__ = ["FORMAT_VERSION", "load_checkpoint", "load_ensemble", "load_model", "load_weights"]
+
+ModelFile = str | PathLike[str]
+
+_EXTRA_ARGUMENTS = {"prior_args", "check_errors", "format_version"}
+
+
+def load_checkpoint(filepath: ModelFile) -> dict[str, Any]:
+    """The content of a checkpoint file, options migrated to today's names, weights as stored.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no checkpoint, or unpickling it would run code.
+    """
+    path = Path(filepath).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint '{filepath}'")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0]
+        raise ValueError(
+            f"'{filepath}' holds more than tensors and plain values ({reason}) and was not read, as it could run code"
+        ) from error
+    except (RuntimeError, EOFError, KeyError) as error:
+        raise ValueError(f"'{filepath}' is not a checkpoint or is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
+        raise ValueError(f"'{filepath}' is not a checkpoint of a training run: no 'state_dict' and 'hyper_parameters'")
+    content["hyper_parameters"] = migrate_options(content["hyper_parameters"])
+    return content
+
+
+def load_model(
+    filepath: ModelFile | Sequence[ModelFile],
+    args: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    return_std: bool = False,
+    **kwargs: Any,
+) -> TorchMD_Net | Ensemble:
+    """A trained model from its checkpoint, in evaluation mode; several files, or a zip of files, make an ensemble.
+
+    Args:
+        filepath: Checkpoint, list of checkpoints, or ``.zip`` that holds ``.ckpt`` files.
+        args: Options to build the model from; by default those in the file.
+        device: Where the model goes.
+        return_std: An ensemble returns standard deviations too.
+        **kwargs: Options that replace those in the file, such as ``derivative=True`` or ``precision=64``;
+            ``remove_ref_energy=False`` gives total energies from a model trained without the atoms' reference energies;
+            ``compatibility_load`` says whether TensorNet's weights have the layout of before 3.0 (default: found out).
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is no checkpoint, would run code, or does not fit the options.
+        TypeError: A keyword is no option.
+    """
+    if not isinstance(filepath, (str, PathLike)):
+        return load_ensemble(filepath, args=args, device=device, return_std=return_std, **kwargs)
+    if Path(filepath).suffix == ".zip":
+        return _load_zip(filepath, args=args, device=device, return_std=return_std, **kwargs)
+    old_layout = kwargs.pop("compatibility_load", None)
+    unknown = [key for key in kwargs if key not in {*Config.option_names(), *_EXTRA_ARGUMENTS}]
+    if unknown:
+        raise TypeError(f"load_model: '{unknown[0]}' is not an option{nearest(unknown[0], Config.option_names())}")
+
+    content = load_checkpoint(filepath)
+    stored = content["hyper_parameters"]
+    overrides = {key: value for key, value in kwargs.items() if key not in {"check_errors", "format_version"}}
+    options = dict(stored if args is None else migrate_options(args)) | overrides
+    model = create_model(options)
+    weights = migrate_weights(content["state_dict"], stored, old_layout=old_layout)
+    _copy_weights(model, weights, source=str(filepath))
+    if stored.get("remove_ref_energy"):
+        _switch_reference_energies(model, on=kwargs.get("remove_ref_energy") is False)
+    return model.to(device).eval()
+
+
+def load_ensemble(
+    filepaths: Sequence[ModelFile],
+    args: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    return_std: bool = False,
+    **kwargs: Any,
+) -> Ensemble:
+    """Models from several checkpoints as one that returns their mean; arguments as for :func:`load_model`."""
+    if not filepaths:
+        raise ValueError("an ensemble needs at least one checkpoint, got none")
+    models = [load_model(path, args=args, device=device, **kwargs) for path in filepaths]
+    return Ensemble(models, return_std=return_std).eval()
+
+
+def _load_zip(filepath: ModelFile, **kwargs: Any) -> Ensemble:
+    path = Path(filepath).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file '{filepath}'")
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        names = sorted(name for name in archive.namelist() if name.endswith(".ckpt"))
+        if not names:
+            raise ValueError(f"'{filepath}' holds no .ckpt file")
+        return load_ensemble([archive.extract(name, folder) for name in names], **kwargs)
+
+
+def load_weights(model: torch.nn.Module, filepath: ModelFile) -> None:
+    """Copy the weights of a checkpoint into ``model``, which has the same architecture.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: It is no checkpoint or the weights do not fit; the message names the first that differ.
+    """
+    content = load_checkpoint(filepath)
+    weights = migrate_weights(content["state_dict"], content["hyper_parameters"])
+    _copy_weights(model, weights, source=str(filepath))
+
+
+def _copy_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], *, source: str) -> None:
+    own = model.state_dict()
+    problems = [f"{key} is missing" for key in own if key not in weights]
+    problems += [f"{key} has no place in the model" for key in weights if key not in own]
+    problems += [
+        f"{key} has shape {tuple(weights[key].shape)}, the model {tuple(own[key].shape)}"
+        for key in own
+        if key in weights and weights[key].shape != own[key].shape and weights[key].numel() * own[key].numel() != 1
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(f"the weights in '{source}' do not fit the model: {'; '.join(problems[:3])}{more}")
+    model.load_state_dict({key: value.reshape(own[key].shape) for key, value in weights.items()})
+
+
+def _switch_reference_energies(model: TorchMD_Net, *, on: bool) -> None:
+    """The prior that ``remove_ref_energy`` appended stands last."""
+    if model.prior_model is not None:
+        model.prior_model[-1].enable = on

@@ -1,0 +1,5 @@
+"""Import paths of TorchMD-NET."""
+
+from torchmdnet.training.data import DataModule
+
+__all__ = ["DataModule"]

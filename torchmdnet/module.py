@@ -1,0 +1,5 @@
+"""Import paths of TorchMD-NET."""
+
+from torchmdnet.training.module import LNNP
+
+__all__ = ["LNNP"]
