@@ -2,6 +2,7 @@
 
 import pickle
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -14,6 +15,7 @@ from torchmdnet.config import Config, nearest
 from torchmdnet.factory import create_model
 from torchmdnet.migrations import FORMAT_VERSION, migrate_options, migrate_weights
 from torchmdnet.potential import Ensemble, TorchMD_Net
+from torchmdnet.priors import Atomref
 
 __all__ = ["FORMAT_VERSION", "load_checkpoint", "load_ensemble", "load_model", "load_weights"]
 
@@ -33,14 +35,17 @@ def load_checkpoint(filepath: ModelFile) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint '{filepath}'")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # refused or read all the same
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0]
         raise ValueError(
             f"'{filepath}' holds more than tensors and plain values ({reason}) and was not read, as it could run code"
         ) from error
     except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"'{filepath}' is not a checkpoint or is damaged: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or "the file ends too early").splitlines()[0]
+        raise ValueError(f"'{filepath}' is not a checkpoint or is damaged: {reason}") from error
     if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
         raise ValueError(f"'{filepath}' is not a checkpoint of a training run: no 'state_dict' and 'hyper_parameters'")
     content["hyper_parameters"] = migrate_options(content["hyper_parameters"])
@@ -145,5 +150,6 @@ def _copy_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], *
 
 def _switch_reference_energies(model: TorchMD_Net, *, on: bool) -> None:
     """The prior that ``remove_ref_energy`` appended stands last."""
-    if model.prior_model is not None:
-        model.prior_model[-1].enable = on
+    last = model.prior_model[-1] if model.prior_model is not None else None
+    if isinstance(last, Atomref):
+        last.enable = on

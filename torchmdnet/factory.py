@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchmdnet.config import ConfigError, nearest
 from torchmdnet.models import MODELS
 from torchmdnet.models.atom_filter import AtomFilter
+from torchmdnet.nn.representation import Representation
 from torchmdnet.outputs import OUTPUTS
+from torchmdnet.outputs.output_model import OutputModel
 from torchmdnet.potential import TorchMD_Net
 from torchmdnet.priors import BasePrior, resolve_prior
 
@@ -76,11 +78,12 @@ def _prior_options(prior_model: Any, prior_args: Any) -> list[tuple[str, dict[st
 
 
 def _check_prior_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    known = [key for key in inspect.signature(resolve_prior(name)).parameters if key != "dataset"]
-    takes_any = any(
-        parameter.kind is parameter.VAR_KEYWORD
-        for parameter in inspect.signature(resolve_prior(name)).parameters.values()
-    )
+    try:
+        parameters = inspect.signature(resolve_prior(name)).parameters
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"prior_model: {error}") from error
+    known = [key for key in parameters if key != "dataset"]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for key in arguments:
         if key not in known and not takes_any:
             raise ConfigError(f"'{key}' is not an option of {name}{nearest(key, known)}")
@@ -111,7 +114,7 @@ def create_model(
     representation = _create_representation(options, dtype)
     if prior_model is None:
         prior_model = create_prior_models(options)
-    head = _create_head(options, dtype, is_equivariant=bool(getattr(representation, "is_equivariant", False)))
+    head = _create_head(options, dtype, is_equivariant=representation.is_equivariant)
     if options.get("atom_filter", -1) > -1:
         representation = AtomFilter(representation, options["atom_filter"])
     return TorchMD_Net(
@@ -125,20 +128,22 @@ def create_model(
     )
 
 
-def _create_representation(options: Mapping[str, Any], dtype: torch.dtype) -> nn.Module:
+def _create_representation(options: Mapping[str, Any], dtype: torch.dtype) -> Representation:
     model = _look_up("model", options["model"], MODELS)
-    given = dict(options)
-    if given.get("vector_cutoff", False) is None:
+    given = {"vector_cutoff": False} | dict(options)
+    if given["vector_cutoff"] is None:
         given["vector_cutoff"] = True
-    return model(**_taken(model, given), dtype=dtype)
+    representation: Representation = model(**_taken(model, given), dtype=dtype)
+    return representation
 
 
-def _create_head(options: Mapping[str, Any], dtype: torch.dtype, *, is_equivariant: bool) -> nn.Module:
+def _create_head(options: Mapping[str, Any], dtype: torch.dtype, *, is_equivariant: bool) -> OutputModel:
     name = options["output_model"]
     _look_up("output_model", name, OUTPUTS)
     full_name = f"Equivariant{name}" if is_equivariant and not name.startswith("Equivariant") else name
     head = _look_up("output_model", full_name, OUTPUTS)
-    return head(**_taken(head, options), dtype=dtype)
+    model: OutputModel = head(**_taken(head, options), dtype=dtype)
+    return model
 
 
 def _taken(module: type, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,9 @@ class Graph(NamedTuple):
     """Directed neighbour pairs, sorted by receiver.
 
     ``receiver[e]`` is the centre i and ``sender[e]`` the neighbour j of edge e;
-    ``vector = pos[i] - pos[j] - shift @ box``. An edge (i, j, shift) and its reverse (j, i, -shift) share one entry of ``pair_distance``, and so do all self pairs
-    (i, i, 0): what depends on the distance alone is computed on P rows and spread to E edges by ``pair``.
+    ``vector = pos[i] - pos[j] - shift @ box``. An edge (i, j, shift) and its reverse (j, i, -shift) share one entry
+    of ``pair_distance``, and so do all self pairs (i, i, 0): what depends on the distance alone is computed on P rows
+    and spread to E edges by ``pair``.
     """
 
     receiver: Tensor

@@ -1,0 +1,6 @@
+"""Bridges from a trained model to molecular dynamics programs."""
+
+from torchmdnet.calculators.ase import TMDNETCalculator
+from torchmdnet.calculators.external import External
+
+__all__ = ["External", "TMDNETCalculator"]

@@ -1,0 +1,30 @@
+"""Output heads by their names in a configuration."""
+
+from torchmdnet.outputs.dipole_moment import DipoleMoment, EquivariantDipoleMoment
+from torchmdnet.outputs.electronic_spatial_extent import ElectronicSpatialExtent, EquivariantElectronicSpatialExtent
+from torchmdnet.outputs.output_model import OutputModel
+from torchmdnet.outputs.scalar import EquivariantScalar, Scalar
+from torchmdnet.outputs.vector_output import EquivariantVectorOutput
+
+__all__ = [
+    "OUTPUTS",
+    "DipoleMoment",
+    "ElectronicSpatialExtent",
+    "EquivariantDipoleMoment",
+    "EquivariantElectronicSpatialExtent",
+    "EquivariantScalar",
+    "EquivariantVectorOutput",
+    "OutputModel",
+    "Scalar",
+]
+
+OUTPUTS: dict[str, type[OutputModel]] = {
+    "Scalar": Scalar,
+    "EquivariantScalar": EquivariantScalar,
+    "DipoleMoment": DipoleMoment,
+    "EquivariantDipoleMoment": EquivariantDipoleMoment,
+    "ElectronicSpatialExtent": ElectronicSpatialExtent,
+    "EquivariantElectronicSpatialExtent": EquivariantElectronicSpatialExtent,
+    "VectorOutput": EquivariantVectorOutput,
+    "EquivariantVectorOutput": EquivariantVectorOutput,
+}

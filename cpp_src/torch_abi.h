@@ -1,0 +1,127 @@
+// The C functions of libtorch's stable ABI that the ops use, declared here so that no torch is needed to build them.
+// libtorch_cpu exports all of them since 2.10. A small owning wrapper makes them safe to use.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+extern "C" {
+typedef int32_t AOTITorchError;
+typedef struct AtenTensorOpaque* AtenTensorHandle;
+typedef struct TorchLibraryOpaque* TorchLibraryHandle;
+typedef uint64_t StableIValue;
+typedef void (*ParallelFunc)(int64_t begin, int64_t end, void* context);
+
+AOTITorchError aoti_torch_library_init_def(const char* ns, const char* file, uint32_t line, TorchLibraryHandle*);
+AOTITorchError aoti_torch_library_init_impl(const char* ns, const char* key, const char* file, uint32_t line,
+                                            TorchLibraryHandle*);
+AOTITorchError aoti_torch_library_def(TorchLibraryHandle, const char* schema);
+AOTITorchError torch_library_impl(TorchLibraryHandle, const char* name, void (*)(StableIValue*, uint64_t, uint64_t),
+                                  uint64_t version);
+AOTITorchError aoti_torch_delete_tensor_object(AtenTensorHandle);
+AOTITorchError torch_get_mutable_data_ptr(AtenTensorHandle, void**);
+AOTITorchError torch_get_const_data_ptr(AtenTensorHandle, const void**);
+AOTITorchError aoti_torch_get_dim(AtenTensorHandle, int64_t*);
+AOTITorchError aoti_torch_get_size(AtenTensorHandle, int64_t axis, int64_t*);
+AOTITorchError aoti_torch_is_contiguous(AtenTensorHandle, bool*);
+AOTITorchError aoti_torch_get_dtype(AtenTensorHandle, int32_t*);
+AOTITorchError aoti_torch_get_device_type(AtenTensorHandle, int32_t*);
+AOTITorchError aoti_torch_get_device_index(AtenTensorHandle, int32_t*);
+AOTITorchError aoti_torch_empty_strided(int64_t dim, const int64_t* sizes, const int64_t* strides, int32_t dtype,
+                                        int32_t device_type, int32_t device_index, AtenTensorHandle*);
+AOTITorchError torch_parallel_for(int64_t begin, int64_t end, int64_t grain, ParallelFunc, void* context);
+int32_t aoti_torch_dtype_float32();
+int32_t aoti_torch_dtype_float64();
+int32_t aoti_torch_dtype_int64();
+}
+
+namespace torchmdnet {
+
+// The ABI of torch 2.10, as torch_library_impl wants it.
+constexpr uint64_t kAbiVersion = (2ULL << 56) | (10ULL << 48);
+
+inline void check(AOTITorchError error, const char* what) {
+  if (error) throw std::runtime_error(std::string("torchmdnet: libtorch call failed: ") + what);
+}
+#define TMD_CHECK(call) ::torchmdnet::check((call), #call)
+
+inline void require(bool condition, const std::string& message) {
+  if (!condition) throw std::runtime_error("torchmdnet: " + message);
+}
+
+// Owns one reference to a tensor.
+class Tensor {
+ public:
+  explicit Tensor(AtenTensorHandle handle) : handle_(handle) {}
+  explicit Tensor(StableIValue value) { std::memcpy(&handle_, &value, sizeof handle_); }
+  Tensor(Tensor&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Tensor(const Tensor&) = delete;
+  Tensor& operator=(const Tensor&) = delete;
+  ~Tensor() {
+    if (handle_) aoti_torch_delete_tensor_object(handle_);
+  }
+
+  int64_t dim() const { return ask<int64_t>(aoti_torch_get_dim); }
+  int32_t dtype() const { return ask<int32_t>(aoti_torch_get_dtype); }
+  bool contiguous() const { return ask<bool>(aoti_torch_is_contiguous); }
+  int64_t size(int64_t axis) const {
+    int64_t size;
+    TMD_CHECK(aoti_torch_get_size(handle_, axis, &size));
+    return size;
+  }
+  template <class T>
+  const T* data() const {
+    const void* pointer;
+    TMD_CHECK(torch_get_const_data_ptr(handle_, &pointer));
+    return static_cast<const T*>(pointer);
+  }
+  template <class T>
+  T* mutable_data() const {
+    void* pointer;
+    TMD_CHECK(torch_get_mutable_data_ptr(handle_, &pointer));
+    return static_cast<T*>(pointer);
+  }
+  // A contiguous tensor of this one's type and device, not filled.
+  Tensor empty_like(std::initializer_list<int64_t> sizes) const {
+    int64_t strides[8], stride = 1;
+    for (int64_t axis = static_cast<int64_t>(sizes.size()) - 1; axis >= 0; --axis) {
+      strides[axis] = stride;
+      stride *= sizes.begin()[axis] > 0 ? sizes.begin()[axis] : 1;
+    }
+    AtenTensorHandle handle;
+    TMD_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.begin(), strides, dtype(),
+                                       ask<int32_t>(aoti_torch_get_device_type),
+                                       ask<int32_t>(aoti_torch_get_device_index), &handle));
+    return Tensor(handle);
+  }
+  // Hands the reference over to the caller of the op.
+  StableIValue release() {
+    StableIValue value = 0;
+    AtenTensorHandle handle = std::exchange(handle_, nullptr);
+    std::memcpy(&value, &handle, sizeof handle);
+    return value;
+  }
+
+ private:
+  template <class T>
+  T ask(AOTITorchError (*question)(AtenTensorHandle, T*)) const {
+    T answer;
+    check(question(handle_, &answer), "property of a tensor");
+    return answer;
+  }
+  AtenTensorHandle handle_ = nullptr;
+};
+
+// Calls body(begin, end) on libtorch's threads for parts of [0, count).
+template <class Body>
+void parallel_for(int64_t count, int64_t grain, const Body& body) {
+  TMD_CHECK(torch_parallel_for(
+      0, count, grain > 0 ? grain : 1,
+      [](int64_t begin, int64_t end, void* context) { (*static_cast<const Body*>(context))(begin, end); },
+      const_cast<Body*>(&body)));
+}
+
+}  // namespace torchmdnet

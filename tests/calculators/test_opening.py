@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import small_model, small_options, write_checkpoint
+
+from torchmdnet.calculators.opening import open_model, parse_dtype
+from torchmdnet.potential import Ensemble, TorchMD_Net
+
+
+@pytest.mark.parametrize("as_type", [str, Path])
+def test_opens_a_checkpoint_by_text_and_by_path(checkpoint: Path, as_type: type) -> None:
+    assert isinstance(open_model(as_type(checkpoint), device="cpu", dtype=None), TorchMD_Net)
+
+
+def test_opens_a_list_as_an_ensemble(checkpoint: Path) -> None:
+    assert isinstance(open_model([checkpoint, checkpoint], device="cpu", dtype=None), Ensemble)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [(None, torch.float32), (torch.float64, torch.float64)])
+def test_files_open_in_the_dtype_asked_for_or_float32(checkpoint: Path, dtype: torch.dtype, expected) -> None:
+    opened = open_model(checkpoint, device="cpu", dtype=dtype)
+    assert {tensor.dtype for tensor in opened.state_dict().values() if tensor.is_floating_point()} == {expected}
+
+
+def test_a_float64_checkpoint_keeps_its_digits(checkpoint: Path, model: TorchMD_Net) -> None:
+    opened = open_model(checkpoint, device="cpu", dtype="float64")
+    for key, value in model.state_dict().items():
+        assert torch.equal(opened.state_dict()[key], value), key
+
+
+def test_a_given_model_keeps_its_dtype_and_is_copied() -> None:
+    mine = small_model().train()
+    opened = open_model(mine, device="cpu", dtype=None)
+    assert opened.mean.dtype == torch.float64
+    assert not opened.training
+    assert not any(parameter.requires_grad for parameter in opened.parameters())
+    assert mine.training
+    assert all(parameter.requires_grad for parameter in mine.parameters())
+
+
+def test_options_replace_those_in_the_file(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path / "m.ckpt", small_model(), small_options())
+    opened = open_model(path, device="cpu", dtype=None, derivative=False)
+    assert opened.derivative is False
+
+
+def test_options_for_a_built_model_are_refused(model: TorchMD_Net) -> None:
+    with pytest.raises(ValueError, match="'derivative' applies to checkpoints"):
+        open_model(model, device="cpu", dtype=None, derivative=True)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nothing\.ckpt"):
+        open_model(tmp_path / "nothing.ckpt", device="cpu", dtype=None)
+
+
+@pytest.mark.parametrize("source", [3, torch.nn.Linear(1, 1), None])
+def test_what_is_no_model_is_refused(source: object) -> None:
+    with pytest.raises(TypeError, match="expected a checkpoint, a list of checkpoints"):
+        open_model(source, device="cpu", dtype=None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, "half", "double precision", 32])
+def test_other_dtypes_are_refused(dtype: object) -> None:
+    with pytest.raises(ValueError, match=r"expected torch\.float32 or torch\.float64"):
+        parse_dtype(dtype)

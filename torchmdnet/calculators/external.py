@@ -1,0 +1,139 @@
+"""Energies and forces of replicas of one system, the interface that TorchMD calls."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchmdnet.calculators.opening import ModelSource, open_model
+from torchmdnet.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, KCAL_PER_MOL_IN_EV
+
+__all__ = ["External", "OutputTransform", "tranforms"]
+
+OutputTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(energies (R, 1), forces (R, n, 3)) in the model's units -> the same in the caller's."""
+
+_HARTREE_IN_KCAL_PER_MOL = HARTREE_IN_EV / KCAL_PER_MOL_IN_EV
+
+
+def _scaled(energy_factor: float, force_factor: float) -> OutputTransform:
+    def transform(energy: Tensor, forces: Tensor) -> tuple[Tensor, Tensor]:
+        return energy * energy_factor, forces * force_factor
+
+    return transform
+
+
+tranforms: dict[str, OutputTransform] = {
+    "eV/A -> kcal/mol/A": _scaled(1.0 / KCAL_PER_MOL_IN_EV, 1.0 / KCAL_PER_MOL_IN_EV),
+    "Hartree/Bohr -> kcal/mol/A": _scaled(_HARTREE_IN_KCAL_PER_MOL, _HARTREE_IN_KCAL_PER_MOL / BOHR_IN_ANGSTROM),
+    "Hartree/A -> kcal/mol/A": _scaled(_HARTREE_IN_KCAL_PER_MOL, _HARTREE_IN_KCAL_PER_MOL),
+}
+"""Named conversions of forces (the energies' unit follows). The name is spelled as in TorchMD-NET."""
+
+
+class External:
+    """A model that serves replicas of one system, for TorchMD.
+
+    In TorchMD's configuration: ``external: {module: torchmdnet.calculators, file: model.ckpt, embeddings: [...]}``.
+    The arguments may be positional, as TorchMD passes them.
+
+    Args:
+        netfile: Checkpoint, list of checkpoints (an ensemble) or a model, which is copied.
+        embeddings: Atomic numbers of R replicas of n atoms. (R, n) int64
+        device: Where it runs.
+        output_transform: A name in :data:`tranforms`, a callable (energies, forces) -> (energies, forces), or None to
+            leave the model's units. Text is not evaluated as Python.
+        use_cuda_graph: Must be False: CUDA graphs are not part of this version.
+        cuda_graph_warmup_steps: Accepted for compatibility; without meaning while there are no CUDA graphs.
+        dtype: Of the model and of the results; None: float32 for files, a given model's own.
+        **kwargs: Options that replace those in the file.
+
+    Raises:
+        FileNotFoundError: The checkpoint is missing.
+        ValueError: ``embeddings`` is not (R, n), the transform's name is unknown, or CUDA graphs are asked for.
+        TypeError: ``output_transform`` is neither a name nor callable.
+    """
+
+    def __init__(
+        self,
+        netfile: ModelSource,
+        embeddings: Tensor | Sequence[Sequence[int]],
+        device: str | torch.device = "cpu",
+        output_transform: str | OutputTransform | None = None,
+        use_cuda_graph: bool = False,
+        cuda_graph_warmup_steps: int = 12,
+        dtype: torch.dtype | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if use_cuda_graph:
+            raise ValueError("use_cuda_graph=True is not available in this version; leave it out")
+        self.embeddings = torch.as_tensor(embeddings, dtype=torch.int64, device=device)
+        if self.embeddings.ndim != 2 or self.embeddings.numel() == 0:
+            raise ValueError(
+                f"embeddings: got shape {tuple(self.embeddings.shape)}, expected (replicas, atoms) with at least one "
+                "of each; for a single system write [numbers]"
+            )
+        self.output_transform = _find_transform(output_transform)
+        self.device = torch.device(device)
+        self.model = open_model(netfile, device=device, dtype=dtype, **kwargs)
+        self.num_replicas, self.num_atoms = self.embeddings.shape
+        self._dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
+        self._z = self.embeddings.reshape(-1)
+        self._batch = torch.arange(self.num_replicas, device=self.device).repeat_interleave(self.num_atoms)
+
+    def calculate(self, pos: Tensor, box: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Energies and forces of all replicas.
+
+        Args:
+            pos: Positions; any shape with 3 R n entries. (R, n, 3)
+            box: Cell vectors a, b, c as rows, one cell for all replicas or one each; zeros mean no cell.
+                (3, 3), (1, 3, 3) or (R, 3, 3)
+
+        Returns:
+            Energies (R, 1) and forces (R, n, 3), detached, after ``output_transform``.
+
+        Raises:
+            ValueError: The number of coordinates or the shape of the box is wrong, or what the model refuses.
+        """
+        prediction = self.model.compute(
+            self._z,
+            self._positions(pos),
+            self._batch,
+            box=None if box is None else self._boxes(box),
+            num_systems=self.num_replicas,
+        )
+        if prediction.forces is None:
+            raise RuntimeError("the model gave no forces")
+        energy = prediction.energy.detach()
+        forces = prediction.forces.detach().reshape(self.num_replicas, self.num_atoms, 3)
+        return (energy, forces) if self.output_transform is None else self.output_transform(energy, forces)
+
+    def _positions(self, pos: Tensor) -> Tensor:
+        if pos.numel() != 3 * self._z.numel():
+            raise ValueError(
+                f"pos: got shape {tuple(pos.shape)}, expected ({self.num_replicas}, {self.num_atoms}, 3) "
+                "as embeddings says"
+            )
+        return pos.detach().to(self.device, self._dtype).reshape(-1, 3)
+
+    def _boxes(self, box: Tensor) -> Tensor:
+        if box.shape[-2:] != (3, 3) or box.ndim not in {2, 3} or box.numel() not in {9, 9 * self.num_replicas}:
+            raise ValueError(
+                f"box: got shape {tuple(box.shape)}, expected (3, 3) or ({self.num_replicas}, 3, 3), rows a, b, c"
+            )
+        return box.detach().to(self.device, self._dtype).expand(self.num_replicas, 3, 3)
+
+
+def _find_transform(transform: str | OutputTransform | None) -> OutputTransform | None:
+    if isinstance(transform, str):
+        if transform not in tranforms:
+            known = ", ".join(f"'{name}'" for name in tranforms)
+            raise ValueError(
+                f"output_transform: got '{transform}', expected one of {known}; text is not evaluated as Python, so "
+                "pass a callable (energy, forces) -> (energy, forces) instead"
+            )
+        return tranforms[transform]
+    if transform is not None and not callable(transform):
+        raise TypeError(f"output_transform: got {transform!r}, expected a name, a callable or None")
+    return transform

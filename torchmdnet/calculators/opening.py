@@ -1,0 +1,63 @@
+"""Open the model that a calculator serves, from a file or from memory."""
+
+import copy
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchmdnet.checkpoint import load_model
+from torchmdnet.potential import Ensemble, TorchMD_Net
+
+__all__ = ["ModelSource", "open_model", "parse_dtype"]
+
+ModelSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | TorchMD_Net | Ensemble
+"""A checkpoint, a list of checkpoints (an ensemble), a zip of checkpoints, or a model."""
+
+PRECISIONS = {torch.float32: 32, torch.float64: 64}
+
+
+def parse_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    """``torch.float32`` or ``torch.float64``, also by name.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found not in PRECISIONS:
+        raise ValueError(f"dtype: got {dtype!r}, expected torch.float32 or torch.float64")
+    return found
+
+
+def open_model(
+    source: ModelSource, *, device: str | torch.device, dtype: torch.dtype | str | None, **options: Any
+) -> TorchMD_Net | Ensemble:
+    """The model in evaluation mode, on ``device``, with weights in ``dtype`` and not subject to training.
+
+    Args:
+        source: Checkpoint(s) or a model. A model is copied, so that the caller's stays on its device and trainable.
+        device: Where it runs.
+        dtype: Of the weights and of the arithmetic; None: float32 for files, a given model's own.
+        **options: Options that replace those in the file, as in :func:`torchmdnet.checkpoint.load_model`.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is no checkpoint, or ``options`` are given for a model that is already built.
+        TypeError: ``source`` is none of these, or a keyword is no option.
+    """
+    if isinstance(source, (TorchMD_Net, Ensemble)):
+        if options:
+            raise ValueError(f"'{next(iter(options))}' applies to checkpoints; a model that is built has its options")
+        model: TorchMD_Net | Ensemble = copy.deepcopy(source).to(device)
+        if dtype is not None:
+            model = model.to(parse_dtype(dtype))
+    elif isinstance(source, nn.Module) or not isinstance(source, (str, os.PathLike, Sequence)):
+        raise TypeError(
+            f"got a {type(source).__name__}, expected a checkpoint, a list of checkpoints, TorchMD_Net or Ensemble"
+        )
+    else:
+        dtype = parse_dtype(torch.float32 if dtype is None else dtype)
+        model = load_model(source, device=device, precision=PRECISIONS[dtype], **options).to(dtype)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,130 @@
+"""What every data set is: a torch ``Dataset`` of atomic systems over one memory-mapped store."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from torch_geometric.data import Batch, Data
+
+from torchmdnet.datasets.store_build import StoreRequest, open_store
+
+__all__ = ["StoredDataset"]
+
+
+class StoredDataset(Dataset[Data]):
+    """Atomic systems and their labels, read from a memory-mapped store that is built at first use.
+
+    ``dataset[i]`` is a ``torch_geometric.data.Data`` with z (n,) int64, pos (n, 3), and where the source has them
+    y (1, 1), neg_dy (n, 3) = forces, box (1, 3, 3), pbc (1, 3) bool, q (1,), s (1,), stress (1, 3, 3), dp (1, 3),
+    partial_charges (n,), and frame (1,) int64, the number i. Everything that is not an integer or a flag is float64.
+    Frames without a cell in a set that has cells carry a zero box and no periodic axis.
+    """
+
+    def __init__(self, request: StoreRequest) -> None:
+        self.name = request.dataset
+        self.fitted_atomref: Tensor | None = None
+        """Reference energies found from the energies, used where the source brings none. (max_z, 1)"""
+        self._store = open_store(request)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __repr__(self) -> str:
+        return f"{self.name}({len(self)} frames: {', '.join(self.fields)})"
+
+    def __getitem__(self, index: int) -> Data:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.name} has {len(self)} frames (0 to {len(self) - 1}); {index} was asked for")
+        tensors, _ = self._gather([index])
+        return Data(**tensors)
+
+    def get_batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Several frames as one batch, in the order of ``indices``; the same as collating them one by one.
+
+        Shapes: z (N,), pos (N, 3), batch (N,), ptr (B + 1,), y (B, 1), neg_dy (N, 3), box (B, 3, 3), pbc (B, 3),
+        q (B,), s (B,), stress (B, 3, 3), dp (B, 3), partial_charges (N,), frame (B,). ``num_graphs`` is B.
+
+        Raises:
+            IndexError: a number is out of range.
+        """
+        tensors, num_atoms = self._gather(indices)
+        size = len(num_atoms)
+        ptr = np.zeros(size + 1, dtype=np.int64)
+        np.cumsum(num_atoms, out=ptr[1:])
+        owner = np.repeat(np.arange(size), num_atoms)
+        batch = Batch(batch=torch.from_numpy(owner), ptr=torch.from_numpy(ptr), **tensors)
+        batch._num_graphs = size
+        return batch
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the quantities the samples carry."""
+        return self._store.fields
+
+    @property
+    def num_atoms(self) -> Tensor:
+        """Atoms of each frame. (len,) int64"""
+        return torch.from_numpy(np.diff(self._store.row_ptr))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the source says about itself."""
+        return self._store.index.metadata
+
+    def energies(self) -> Tensor:
+        """Energy of every frame, in the unit of the samples. (len,) float64
+
+        Raises:
+            KeyError: the set has no energies.
+        """
+        if "y" not in self.fields:
+            raise KeyError(f"{self.name} has no energies, only {', '.join(self.fields)}")
+        return torch.from_numpy(self._store.rows("y").copy())
+
+    def atomic_numbers(self) -> Tensor:
+        """Atomic numbers that occur, ascending."""
+        z = self._store.rows("z")
+        counts = np.zeros(256, dtype=np.int64)
+        for start in range(0, len(z), 1 << 24):
+            counts += np.bincount(z[start : start + (1 << 24)], minlength=256)
+        return torch.from_numpy(np.flatnonzero(counts))
+
+    def frames_with_element_from(self, limit: int) -> list[int]:
+        """Frames that hold an atomic number of at least ``limit``."""
+        atoms = np.flatnonzero(self._store.rows("z") >= limit)
+        return np.unique(np.searchsorted(self._store.row_ptr, atoms, side="right") - 1).tolist()
+
+    def frames_of_files(self, first: int, last: int) -> NDArray[np.int64]:
+        """Numbers of the frames that come from source files ``first`` to ``last - 1``."""
+        sections = self._store.index.sections
+        ends = [section.start for section in sections[1:]] + [len(self)]
+        kept = [np.arange(s.start, end) for s, end in zip(sections, ends, strict=True) if first <= s.file < last]
+        return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
+
+    def frame_name(self, index: int) -> str:
+        """Where a frame comes from: ``file.xyz, frame 17``, counted from 0."""
+        return self._store.frame_name(index % len(self))
+
+    def get_atomref(self, max_z: int = 100) -> Tensor | None:
+        """Reference energy of each element: from the source, or else ``fitted_atomref``. (max_z, 1) float64 or None"""
+        table = self.metadata.get("atomref", self.fitted_atomref)
+        if table is None:
+            return None
+        rows = torch.zeros(max_z, 1, dtype=torch.float64)
+        values = torch.as_tensor(table, dtype=torch.float64).reshape(-1, 1)[:max_z]
+        rows[: len(values)] = values
+        return rows
+
+    def _gather(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[dict[str, Tensor], NDArray[np.int64]]:
+        numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
+        gathered = self._store.gather(numbers)
+        tensors = {name: torch.from_numpy(values) for name, values in gathered.arrays.items()}
+        tensors["z"] = tensors["z"].long()
+        if "y" in tensors:
+            tensors["y"] = tensors["y"].unsqueeze(1)
+        tensors["frame"] = torch.from_numpy(np.where(numbers < 0, numbers + len(self), numbers))
+        return tensors, gathered.num_atoms

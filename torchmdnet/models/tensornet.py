@@ -1,0 +1,169 @@
+"""TensorNet (Simeon and De Fabritiis 2023): a 3x3 tensor for each atom and channel, updated by matrix products."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchmdnet.graph import System
+from torchmdnet.neighbors import NeighborList
+from torchmdnet.nn.activations import activation_class
+from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
+from torchmdnet.nn.radial import radial_basis
+from torchmdnet.nn.representation import AtomFeatures, Representation
+from torchmdnet.nn.tensor_layers import TensorEmbedding, part_linear, radial_weights, tensor_linears
+from torchmdnet.nn.tensor_message import Neighborhood, message_sum, neighborhood
+from torchmdnet.nn.tensors import from_matrix, part_squared_norms, tensor_basis, to_matrix
+from torchmdnet.ops.tensor_algebra import anticommutator, matrix_product, normalize
+
+__all__ = ["GROUPS", "Interaction", "TensorNet"]
+
+GROUPS = ("O(3)", "SO(3)")
+"""Symmetry of the model: with reflections or without."""
+
+
+def charge_factor(q: Tensor, batch: Tensor, dtype: torch.dtype) -> Tensor:
+    """1 + 0.1 Q for each atom, Q the charge of its system. q: (B,), batch: (N,) -> (N, 1)"""
+    return (1 + 0.1 * q.to(dtype))[batch].unsqueeze(-1)
+
+
+class Interaction(nn.Module):
+    r"""One update of the tensors.
+
+    With :math:`Y = \mathrm{linear}(X / (\|X\|^2 + 1))` and the message :math:`M_i = \sum_j w(d_{ij}) Y_j` the product
+    is :math:`T = \kappa (Y M + M Y)` in O(3), :math:`T = 2 Y M` in SO(3); with
+    :math:`D = \mathrm{linear}(T / (\|T\|^2 + 1))` the update is :math:`X + D + \kappa D^2`.
+    """
+
+    def __init__(self, hidden_channels: int, num_rbf: int, *, activation: type[nn.Module], group: str) -> None:
+        super().__init__()
+        self.group = group
+        self.act = activation()
+        self.linears_scalar = nn.ModuleList(
+            [
+                nn.Linear(num_rbf, hidden_channels),
+                nn.Linear(hidden_channels, 2 * hidden_channels),
+                nn.Linear(2 * hidden_channels, 3 * hidden_channels),
+            ]
+        )
+        self.linears_tensor = tensor_linears(hidden_channels, 6)
+        self.register_buffer("basis", tensor_basis(), persistent=False)
+
+    basis: Tensor
+
+    def reset_parameters(self) -> None:
+        """PyTorch's defaults."""
+        for linear in (*self.linears_scalar, *self.linears_tensor):
+            linear.reset_parameters()
+
+    def forward(
+        self, x: Tensor, neighbors: Neighborhood, *, functions: DistanceFunctions, kappa: Tensor | None
+    ) -> Tensor:
+        """x: (9, N, C), kappa: (N, 1) or None for 1 -> (9, N, C)"""
+        x = normalize(x)
+        y = part_linear(x, self.linears_tensor[:3])
+        message = message_sum(radial_weights(functions, self.linears_scalar, act=self.act), y, neighbors)
+        product = self._product(to_matrix(y, self.basis), to_matrix(message, self.basis))
+        t = from_matrix(product, self.basis)
+        if kappa is not None and self.group == "O(3)":
+            t = kappa * t
+        delta = part_linear(normalize(t), self.linears_tensor[3:])
+        matrix = to_matrix(delta, self.basis)
+        square = from_matrix(matrix_product(matrix, matrix), self.basis)
+        return x + delta + (square if kappa is None else kappa * square)
+
+    def _product(self, y: Tensor, message: Tensor) -> Tensor:
+        if self.group == "O(3)":
+            return anticommutator(y, message)
+        return 2 * matrix_product(y, message)
+
+
+class TensorNet(Representation):
+    r"""TensorNet. Features are :math:`\phi(W \, \mathrm{norm}([3 I^2, \|A\|^2, \|S\|^2]) + b)` of the last tensors.
+
+    Args:
+        hidden_channels: Channels C.
+        num_layers: Interactions.
+        num_rbf: Radial functions R.
+        rbf_type: Name in ``rbf_class_mapping``.
+        trainable_rbf: Whether the radial functions are trained.
+        activation: Name in ``act_class_mapping``.
+        cutoff_lower: Å; pairs closer than this are left out.
+        cutoff_upper: Å.
+        max_num_neighbors: Ignored: there is no cap on neighbours.
+        max_z: Atomic numbers are below this.
+        equivariance_invariance_group: 'O(3)', or 'SO(3)' to tell mirror images apart.
+        static_shapes: Ignored.
+        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: A name or a number is out of range.
+    """
+
+    uses_charge = True
+
+    def __init__(
+        self,
+        hidden_channels: int = 128,
+        num_layers: int = 2,
+        num_rbf: int = 32,
+        rbf_type: str = "expnorm",
+        trainable_rbf: bool = False,
+        activation: str = "silu",
+        cutoff_lower: float = 0.0,
+        cutoff_upper: float = 4.5,
+        max_num_neighbors: int = 64,
+        max_z: int = 128,
+        equivariance_invariance_group: str = "O(3)",
+        static_shapes: bool = True,
+        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if equivariance_invariance_group not in GROUPS:
+            raise ValueError(
+                f"equivariance_invariance_group {equivariance_invariance_group!r} is not known; "
+                f"choose one of {', '.join(GROUPS)}"
+            )
+        act = activation_class(activation)
+        self.cutoff_lower = cutoff_lower
+        self.cutoff_upper = cutoff_upper
+        self.max_z = max_z
+        self.distance_expansion = radial_basis(
+            rbf_type, cutoff_lower, cutoff_upper=cutoff_upper, num_rbf=num_rbf, trainable=trainable_rbf, dtype=dtype
+        )
+        self.tensor_embedding = TensorEmbedding(hidden_channels, num_rbf, max_z=max_z, activation=act)
+        self.layers = nn.ModuleList(
+            Interaction(hidden_channels, num_rbf, activation=act, group=equivariance_invariance_group)
+            for _ in range(num_layers)
+        )
+        self.linear = nn.Linear(3 * hidden_channels, hidden_channels)
+        self.out_norm = nn.LayerNorm(3 * hidden_channels)
+        self.act = act()
+        box = None if box_vecs is None else torch.as_tensor(box_vecs, dtype=dtype)
+        self.distance = NeighborList(cutoff_lower, cutoff_upper, loop=True, box=box, dtype=dtype)
+        self.to(dtype)
+
+    def reset_parameters(self) -> None:
+        """PyTorch's defaults in every layer."""
+        self.distance_expansion.reset_parameters()
+        self.tensor_embedding.reset_parameters()
+        for layer in self.layers:
+            layer.reset_parameters()
+        self.linear.reset_parameters()
+        self.out_norm.reset_parameters()
+
+    def default_box(self) -> Tensor | None:
+        return self.distance.box if bool(self.distance.box.any()) else None
+
+    def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
+        graph = self.distance(system)
+        neighbors = neighborhood(graph, system)
+        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        kappa = None if system.q is None else charge_factor(system.q, system.batch, self.linear.weight.dtype)
+        x = self.tensor_embedding(system.z, neighbors, functions=functions)
+        for layer in self.layers:
+            x = layer(x, neighbors, functions=functions, kappa=kappa)
+        features = self.act(self.linear(self.out_norm(part_squared_norms(x))))
+        return AtomFeatures(features, None, system)

@@ -1,0 +1,53 @@
+"""Gated equivariant block."""
+
+import torch
+from torch import Tensor, nn
+
+from torchmdnet.nn.mlp import MLP, reset_xavier
+
+__all__ = ["GatedEquivariantBlock", "safe_norm"]
+
+
+def safe_norm(vectors: Tensor, *, dim: int) -> Tensor:
+    """Euclidean norm whose gradient is zero, not undefined, where the vector is zero. (..., 3, ...) -> (..., ...)"""
+    squared = (vectors * vectors).sum(dim)
+    is_zero = squared == 0
+    return torch.sqrt(squared.masked_fill(is_zero, 1)).masked_fill(is_zero, 0)
+
+
+class GatedEquivariantBlock(nn.Module):
+    r"""Scalars read the vectors' lengths and gate the vectors (Schütt et al. 2021, PaiNN).
+
+    :math:`[x', g] = \mathrm{MLP}([x, \|W_1 V\|])`, :math:`V' = g \odot W_2 V`; with ``scalar_activation`` x' passes
+    through the activation.
+    """
+
+    def __init__(
+        self,
+        hidden_channels: int,
+        out_channels: int,
+        *,
+        activation: type[nn.Module],
+        scalar_activation: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.vec1_proj = nn.Linear(hidden_channels, hidden_channels, bias=False)
+        self.vec2_proj = nn.Linear(hidden_channels, out_channels, bias=False)
+        self.update_net = MLP(
+            2 * hidden_channels, 2 * out_channels, hidden_channels=hidden_channels, activation=activation
+        )
+        self.act = activation() if scalar_activation else nn.Identity()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights, zero biases."""
+        reset_xavier(self.vec1_proj)
+        reset_xavier(self.vec2_proj)
+        self.update_net.reset_parameters()
+
+    def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """x: (N, C), v: (N, 3, C) -> (N, O), (N, 3, O)"""
+        lengths = safe_norm(self.vec1_proj(v), dim=-2)
+        x, gate = self.update_net(torch.cat([x, lengths], dim=-1)).split(self.out_channels, dim=-1)
+        return self.act(x), gate.unsqueeze(1) * self.vec2_proj(v)

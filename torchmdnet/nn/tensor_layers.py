@@ -1,0 +1,99 @@
+"""Layers that TensorNet and its successors are made of."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchmdnet.graph import Graph
+from torchmdnet.nn.distance_functions import DistanceFunctions
+from torchmdnet.nn.jets import jet_activation, jet_linear
+from torchmdnet.nn.tensor_message import Neighborhood, environment_tensor
+from torchmdnet.nn.tensors import PART_SIZES, direction_components, squared_norm
+
+__all__ = ["TensorEmbedding", "edge_components", "part_linear", "radial_weights", "tensor_linears"]
+
+
+def edge_components(graph: Graph) -> Tensor:
+    """Components of every edge's direction; a self pair has none but the trace part. -> (E, 9)"""
+    length = graph.distance.masked_fill(graph.distance == 0, 1)
+    return direction_components(graph.vector / length.unsqueeze(-1))
+
+
+def tensor_linears(hidden_channels: int, count: int) -> nn.ModuleList:
+    """Maps of channels without bias, which would break equivariance."""
+    return nn.ModuleList(nn.Linear(hidden_channels, hidden_channels, bias=False) for _ in range(count))
+
+
+def part_linear(x: Tensor, linears: Sequence[nn.Module]) -> Tensor:
+    """Mix channels, each irreducible part by its own map. x: (9, N, C), three linears -> (9, N, C)"""
+    return torch.cat([linear(part) for linear, part in zip(linears, x.split(PART_SIZES), strict=True)])
+
+
+def radial_weights(functions: DistanceFunctions, linears: nn.ModuleList, *, act: nn.Module) -> Tensor:
+    """Weights of the three parts for each distance: a network of the radial functions times the cutoff. -> (P, 3, C)"""
+    jet = functions.rbf
+    for linear in linears:
+        jet = jet_activation(jet, linear, act)
+    return functions.attach_faded(jet).unflatten(-1, (3, -1))
+
+
+class TensorEmbedding(nn.Module):
+    r"""First tensor of each atom, from its neighbours' elements, distances and directions.
+
+    With :math:`Z_{ij} = W_2 [e(z_i), e(z_j)] + b`, f the radial basis and C the cutoff,
+    :math:`X_i = \sum_j C(d_{ij}) Z_{ij} \odot (D_1 f \, 1 + D_2 f \, K(u) + D_3 f \, (u \otimes u - \tfrac13))`;
+    its parts are mixed over channels and scaled by a network that reads the norm of :math:`X_i`.
+    """
+
+    def __init__(self, hidden_channels: int, num_rbf: int, *, max_z: int, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.hidden_channels = hidden_channels
+        self.distance_proj1 = nn.Linear(num_rbf, hidden_channels)
+        self.distance_proj2 = nn.Linear(num_rbf, hidden_channels)
+        self.distance_proj3 = nn.Linear(num_rbf, hidden_channels)
+        self.emb = nn.Embedding(max_z, hidden_channels)
+        self.emb2 = nn.Linear(2 * hidden_channels, hidden_channels)
+        self.act = activation()
+        self.linears_tensor = tensor_linears(hidden_channels, 3)
+        self.linears_scalar = nn.ModuleList(
+            [nn.Linear(hidden_channels, 2 * hidden_channels), nn.Linear(2 * hidden_channels, 3 * hidden_channels)]
+        )
+        self.init_norm = nn.LayerNorm(hidden_channels)
+
+    def reset_parameters(self) -> None:
+        """PyTorch's defaults."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+                module.reset_parameters()
+
+    def forward(self, z: Tensor, neighbors: Neighborhood, *, functions: DistanceFunctions) -> Tensor:
+        """z: (N,) -> (9, N, C)"""
+        own, other = self._element_features(z)
+        x = environment_tensor(
+            self._distance_weights(functions),
+            edge_components(neighbors.graph),
+            own=own,
+            other=other,
+            neighbors=neighbors,
+        )
+        scale = self.init_norm(squared_norm(x))
+        for linear in self.linears_scalar:
+            scale = self.act(linear(scale))
+        scales = scale.unflatten(-1, (3, -1)).unbind(1)
+        parts = zip(part_linear(x, self.linears_tensor).split(PART_SIZES), scales, strict=True)
+        return torch.cat([part * scale for part, scale in parts])
+
+    def _element_features(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The two halves of Z_ij = a_i + b_j, so that the dense map runs once an atom and not once an edge."""
+        embedding = self.emb(z)
+        own_weight, other_weight = self.emb2.weight.split(self.hidden_channels, dim=1)
+        own = nn.functional.linear(embedding, own_weight, self.emb2.bias)
+        return own, nn.functional.linear(embedding, other_weight)
+
+    def _distance_weights(self, functions: DistanceFunctions) -> Tensor:
+        """Weights of the three parts for each distance. -> (P, 3, C)"""
+        projections = (self.distance_proj1, self.distance_proj2, self.distance_proj3)
+        weight = torch.cat([projection.weight for projection in projections])
+        bias = torch.cat([projection.bias for projection in projections])
+        return functions.attach_faded(jet_linear(functions.rbf, weight, bias)).unflatten(-1, (3, -1))

@@ -1,0 +1,70 @@
+"""Dipole moment heads: the length of a sum of vectors."""
+
+import torch
+from torch import Tensor
+
+from torchmdnet.elements import ATOMIC_MASSES
+from torchmdnet.graph import System
+from torchmdnet.nn.gated_block import safe_norm
+from torchmdnet.nn.representation import AtomFeatures
+from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.outputs.scalar import EquivariantScalar, Scalar, through_gated_network
+
+__all__ = ["DipoleMoment", "EquivariantDipoleMoment", "centered_positions"]
+
+
+def centered_positions(system: System, atomic_mass: Tensor) -> Tensor:
+    """Positions from each system's centre of mass. masses: (119,) -> (N, 3)"""
+    mass = atomic_mass[system.z].unsqueeze(-1)
+    total = scatter_sum(mass, system.batch, system.num_systems).clamp(min=torch.finfo(mass.dtype).tiny)
+    center = scatter_sum(mass * system.pos, system.batch, system.num_systems) / total
+    return system.pos - center[system.batch]
+
+
+class DipoleMoment(Scalar):
+    r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) \|` for each system."""
+
+    allows_prior = False
+    atomic_mass: Tensor
+
+    def __init__(
+        self,
+        hidden_channels: int,
+        activation: str = "silu",
+        *,
+        reduce_op: str = "add",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(hidden_channels, activation, reduce_op=reduce_op, dtype=dtype)
+        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=dtype))
+
+    def pre_reduce(self, features: AtomFeatures) -> Tensor:
+        return super().pre_reduce(features) * centered_positions(features.system, self.atomic_mass)
+
+    def post_reduce(self, x: Tensor) -> Tensor:
+        return safe_norm(x, dim=-1).unsqueeze(-1)
+
+
+class EquivariantDipoleMoment(EquivariantScalar):
+    r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) + v_i \|` for each system (Schütt et al. 2021, PaiNN)."""
+
+    allows_prior = False
+    atomic_mass: Tensor
+
+    def __init__(
+        self,
+        hidden_channels: int,
+        activation: str = "silu",
+        *,
+        reduce_op: str = "add",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(hidden_channels, activation, reduce_op=reduce_op, dtype=dtype)
+        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=dtype))
+
+    def pre_reduce(self, features: AtomFeatures) -> Tensor:
+        x, v = through_gated_network(self.output_network, features)
+        return x * centered_positions(features.system, self.atomic_mass) + v.squeeze(-1)
+
+    def post_reduce(self, x: Tensor) -> Tensor:
+        return safe_norm(x, dim=-1).unsqueeze(-1)

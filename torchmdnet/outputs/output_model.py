@@ -1,0 +1,65 @@
+"""What every output head is: features of each atom in, a value of each system out."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from torchmdnet.nn.representation import AtomFeatures
+from torchmdnet.ops.scatter import scatter_sum
+
+__all__ = ["REDUCE_OPS", "OutputModel", "reduce_atoms"]
+
+REDUCE_OPS = ("add", "sum", "mean", "max", "atom_mean")
+"""Ways to reduce atoms to a system; 'mean' and 'max' are TorchMD-NET's, see :func:`reduce_atoms`."""
+
+
+def reduce_atoms(x: Tensor, batch: Tensor, *, num_systems: int, op: str) -> Tensor:
+    r"""Reduce atoms to systems.
+
+    'add' and 'sum' add; 'atom_mean' divides by the number n of atoms. TorchMD-NET's 'mean' and 'max' count one more
+    row of zeros, and models trained there need them: :math:`\sum / (n + 1)` and :math:`\max(0, \dots)`.
+    Shapes: x: (N, C), batch: (N,) -> (B, C).
+    """
+    if op == "max":
+        index = batch.unsqueeze(-1).expand_as(x)
+        return x.new_zeros(num_systems, x.shape[1]).scatter_reduce(0, index, x, "amax", include_self=True)
+    total = scatter_sum(x, batch, num_systems)
+    if op in ("add", "sum"):
+        return total
+    count = scatter_sum(torch.ones_like(x[:, :1]), batch, num_systems)
+    return total / (count + 1 if op == "mean" else count.clamp(min=1))
+
+
+class OutputModel(nn.Module, ABC):
+    """Base of the heads: a subclass defines :meth:`pre_reduce`, and :meth:`post_reduce` where it needs one."""
+
+    needs_vectors: ClassVar[bool] = False
+    """Whether the head reads the vector features of an equivariant model."""
+    allows_prior: ClassVar[bool] = True
+    """Whether priors, which add energies, make sense with this head."""
+    is_differentiable: ClassVar[bool] = True
+    """Whether the value is one number, which has a gradient."""
+
+    def __init__(self, *, reduce_op: str = "add") -> None:
+        super().__init__()
+        if reduce_op not in REDUCE_OPS:
+            raise ValueError(f"reduce_op {reduce_op!r} is not known; choose one of {', '.join(REDUCE_OPS)}")
+        self.reduce_op = reduce_op
+
+    @abstractmethod
+    def pre_reduce(self, features: AtomFeatures) -> Tensor:
+        """Contribution of each atom. (N, K)"""
+
+    @abstractmethod
+    def reset_parameters(self) -> None:
+        """Initialise the weights anew."""
+
+    def reduce(self, x: Tensor, batch: Tensor, *, num_systems: int) -> Tensor:
+        """Contributions of atoms to those of systems. x: (N, K), batch: (N,) -> (B, K)"""
+        return reduce_atoms(x, batch, num_systems=num_systems, op=self.reduce_op)
+
+    def post_reduce(self, x: Tensor) -> Tensor:
+        """Last step on the systems' values. (B, K) -> (B, L)"""
+        return x

@@ -1,0 +1,84 @@
+"""How a command ends: what the user can mend is one line, what we must mend keeps its traceback."""
+
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch.distributed as dist
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+import torchmdnet
+from torchmdnet.training.guard import NonFiniteError
+
+__all__ = ["run_command"]
+
+SUCCESS, FAILURE, WRONG_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+_PACKAGE = Path(torchmdnet.__file__).parent
+_LOST_PEER = ("gloo", "nccl", "connection", "timed out", "timeout")
+
+
+def run_command(name: str, command: Callable[[], None]) -> int:
+    """Run ``command`` and return the exit code of the process.
+
+    0: success; 1: training failed; 2: input or options are wrong; 130 and 143: stopped by Ctrl-C or SIGTERM.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say(f"{name}: warning", message)
+        try:
+            command()
+        except NonFiniteError as error:
+            _say(f"{name}: error", error)
+            return FAILURE
+        except (KeyboardInterrupt, SIGTERMException, SystemExit) as stop:
+            return _stopped(name, stop)
+        except Exception as error:
+            return _failed(name, error)
+    return SUCCESS
+
+
+def _failed(name: str, error: Exception) -> int:
+    if _is_users(error):
+        _say(f"{name}: error", error.args[0] if isinstance(error, KeyError) else error)
+        return WRONG_INPUT
+    if _is_lost_peer(error):
+        _say(f"{name}: error", f"another process of this run was lost or does not answer ({_first_line(error)})")
+        return FAILURE
+    raise error
+
+
+def _stopped(name: str, stop: BaseException) -> int:
+    """Lightning turns Ctrl-C into SystemExit."""
+    if isinstance(stop, SIGTERMException):
+        _say(name, "terminated; last.ckpt is of the last finished epoch")
+        return TERMINATED
+    if isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt):
+        _say(name, "interrupted; last.ckpt is of the last finished epoch")
+        return INTERRUPTED
+    raise stop
+
+
+def _is_users(error: Exception) -> bool:
+    """Raised on purpose by this package, or by the system about a file."""
+    if isinstance(error, (OSError, MisconfigurationException)):
+        return True
+    if not isinstance(error, (ValueError, TypeError, KeyError)):
+        return False
+    origin = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(origin.filename).is_relative_to(_PACKAGE) and (origin.line or "").startswith("raise ")
+
+
+def _is_lost_peer(error: Exception) -> bool:
+    is_connected = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    text = str(error).lower()
+    return is_connected and isinstance(error, RuntimeError) and any(word in text for word in _LOST_PEER)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _say(name: str, message: object) -> None:
+    print(f"{name}: {' '.join(str(message).split())}", file=sys.stderr, flush=True)

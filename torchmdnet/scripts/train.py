@@ -1,0 +1,99 @@
+"""``torchmd-train``: train a model from a YAML file and options, and print its errors."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TextIO
+
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+
+from torchmdnet.checkpoint import load_checkpoint
+from torchmdnet.config import Config, parse_arguments, read_command_line, read_yaml
+from torchmdnet.scripts.reporting import run_command
+from torchmdnet.training.distributed import is_rank_zero
+from torchmdnet.training.run import TrainingResult, train
+
+__all__ = ["main", "read_config"]
+
+_OF_ONE_RUN = frozenset({"load_model", "load_weights", "reset_trainer"})
+"""Options that say how a run starts and are not taken over by the run that resumes it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run_command("torchmd-train", lambda: _command(sys.argv[1:] if argv is None else list(argv)))
+
+
+def _command(argv: Sequence[str]) -> None:
+    config = read_config(argv)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.simplefilter("ignore", PossibleUserWarning)  # advice on workers and logging intervals
+    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`")  # Lightning to itself
+    with _logged(Path(config.log_dir) / "log" if config.redirect and is_rank_zero() else None):
+        result = train(config)
+        if is_rank_zero():
+            _print_files(result)
+
+
+def read_config(argv: Sequence[str]) -> Config:
+    """The options of a run: command line over YAML file over the checkpoint that ``load_model`` names."""
+    given = read_command_line(argv)
+    from_yaml = read_yaml(given["conf"]) if given.get("conf") else {}
+    checkpoint = given.get("load_model") or from_yaml.get("load_model")
+    if checkpoint is None:
+        return parse_arguments(argv)
+    stored = load_checkpoint(checkpoint)["hyper_parameters"]
+    return parse_arguments(
+        argv, checkpoint_options={key: value for key, value in stored.items() if key not in _OF_ONE_RUN}
+    )
+
+
+def _print_files(result: TrainingResult) -> None:
+    print(f"best model       {result.best}")
+    print(f"last checkpoint  {result.last}  (resume: torchmd-train --load-model {result.last})")
+    print(
+        f'use it:          python -c "from torchmdnet.models.model import load_model; '
+        f"model = load_model('{result.best}')\""
+    )
+
+
+class _Tee:
+    """Text goes to two places; not a terminal, so that progress is lines."""
+
+    def __init__(self, first: TextIO, second: TextIO) -> None:
+        self.files = (first, second)
+
+    def write(self, text: str) -> int:
+        for file in self.files:
+            file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for file in self.files:
+            file.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+@contextmanager
+def _logged(path: Path | None) -> Iterator[None]:
+    """What is printed also goes to a file."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        open(path, "a", buffering=1) as file,
+        redirect_stdout(_Tee(sys.stdout, file)),
+        redirect_stderr(_Tee(sys.stderr, file)),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Whether a data set holds what the options of a run ask of it; told before training starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torchmdnet.datasets import DatasetError
+
+__all__ = ["check_data"]
+
+NAMED_AT_MOST = 5
+
+
+def check_data(dataset: Any, options: Mapping[str, Any]) -> None:
+    """Compare fields and atomic numbers with the options.
+
+    Raises:
+        DatasetError: a label, charge or spin that the options need is missing, or an atomic number is too large.
+    """
+    fields = dataset.fields
+    for option, field, what in (("charge", "q", "charges"), ("spin", "s", "spins")):
+        if options[option] and field not in fields:
+            raise DatasetError(f"{option}: true, but the data set {dataset.name} has no {what} ({_listed(fields)})")
+    derivative = options["derivative"]
+    if derivative and options["neg_dy_weight"] > 0 and "neg_dy" not in fields:
+        raise DatasetError(
+            f"derivative: true with neg_dy_weight: {options['neg_dy_weight']}, but the data set {dataset.name} has no "
+            f"forces ({_listed(fields)}); set neg_dy_weight: 0 to train on energies alone"
+        )
+    if options["stress_weight"] > 0 and "stress" not in fields:
+        raise DatasetError(
+            f"stress_weight: {options['stress_weight']}, but the data set {dataset.name} has no stress "
+            f"({_listed(fields)})"
+        )
+    if "y" not in fields and options["y_weight"] > 0 and not (derivative and "neg_dy" in fields):
+        raise DatasetError(f"y_weight: {options['y_weight']}, but the data set {dataset.name} has no energies")
+    if options["standardize"] and "y" not in fields:
+        raise DatasetError(f"standardize: true, but the data set {dataset.name} has no energies ({_listed(fields)})")
+    _check_elements(dataset, options["max_z"])
+
+
+def _check_elements(dataset: Any, max_z: int) -> None:
+    frames = dataset.frames_with_element_from(max_z)
+    if frames:
+        names = "; ".join(dataset.frame_name(frame) for frame in frames[:NAMED_AT_MOST])
+        others = f" and {len(frames) - NAMED_AT_MOST} more" if len(frames) > NAMED_AT_MOST else ""
+        largest = max(int(dataset[frame].z.max()) for frame in frames[:1000])
+        raise DatasetError(
+            f"max_z: {max_z} allows atomic numbers up to {max_z - 1}, but there is {largest} in the data; "
+            f"raise max_z to {largest + 1}: {names}{others}"
+        )
+
+
+def _listed(fields: tuple[str, ...]) -> str:
+    return f"it has {', '.join(fields)}"
