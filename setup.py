@@ -45,6 +45,9 @@ class BuildNative(build_ext):
         """Build the library, or say why there is none."""
         target = Path(self.get_ext_fullpath(ext.name))
         target.unlink(missing_ok=True)  # one that was left here by an earlier build must not be installed
+        if native_mode() == "0":
+            print("the native ops are left out: TORCHMD_NATIVE=0")
+            return
         try:
             if sys.platform != "linux":
                 raise OSError(f"no native build for {sys.platform}")
@@ -100,11 +103,9 @@ class NativeWheel(bdist_wheel):
         return "py3", "none", platform
 
 
-def extensions() -> list[Extension]:
-    """The library, unless it is unwanted."""
-    if native_mode() == "0":
-        return []
-    return [Extension(LIBRARY, [str(path) for path in sorted(SOURCE.rglob("*.cpp"))])]
-
-
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative, "bdist_wheel": NativeWheel})
+sources = [str(path) for path in sorted(SOURCE.rglob("*.cpp"))]
+headers = [str(path) for path in sorted(SOURCE.rglob("*.h"))]
+setup(
+    ext_modules=[Extension(LIBRARY, sources, depends=headers)],
+    cmdclass={"build_ext": BuildNative, "bdist_wheel": NativeWheel},
+)

@@ -45,7 +45,8 @@ def plot(rows: np.ndarray, *, num_atoms: int, path: str) -> str:
     upper.plot(time, kinetic, label="kinetic", linewidth=0.8)
     upper.plot(time, total, label="total", color="black")
     upper.set(ylabel="energy (eV)", title=title)
-    upper.legend(loc="upper right")
+    upper.margins(y=0.2)
+    upper.legend(loc="lower right", ncols=3)
     lower.plot(time, total_change, color="black", linewidth=0.8)
     lower.set(xlabel="time (fs)", ylabel="change of total\n(meV/atom)")
     figure.savefig(path, dpi=150)
@@ -68,7 +69,7 @@ def main() -> None:
     thermalize_momenta(atoms, temperature_K=600, rng=np.random.default_rng(1))
     Stationary(atoms)
     ZeroRotation(atoms)
-    rows = run_nve(atoms, timestep=0.5, duration=10.0 if args.fast else 2000.0)
+    rows = run_nve(atoms, timestep=0.5, duration=10.0 if args.fast else 1000.0)
     print(plot(rows, num_atoms=len(atoms), path=args.plot))
     print(f"written: {args.plot}")
 

@@ -112,3 +112,12 @@ def write_yaml(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
 def config(options: dict[str, Any]) -> Callable[..., Config]:
     """Function that makes the configuration of a small run, with some options changed."""
     return lambda **given: Config.from_dict(options | given)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked gpu need a device."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device is at hand"))

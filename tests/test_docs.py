@@ -85,6 +85,15 @@ def test_training_commands_have_options_that_exist(page: str, folder: Path) -> N
             parse_arguments(argv)
 
 
+@pytest.mark.parametrize("page", pages_with("bash"))
+def test_testing_commands_have_options_that_exist(page: str, folder: Path) -> None:
+    for block in blocks(REPOSITORY / page, "bash"):
+        for argv in commands(block, "torchmd-test"):
+            own = dict(pair for pair in zip(argv, argv[1:], strict=False) if pair[0] in ("--model", "--output"))
+            assert "--model" in own
+            parse_arguments([word for word in argv if word not in {*own, *own.values()}])
+
+
 @pytest.mark.parametrize("page", pages_with("yaml"))
 def test_yaml_blocks_hold_options_that_exist(page: str) -> None:
     for block in blocks(REPOSITORY / page, "yaml"):

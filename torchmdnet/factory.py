@@ -18,6 +18,8 @@ from torchmdnet.priors import BasePrior, resolve_prior
 
 __all__ = ["check_names", "create_model", "create_prior_models", "model_dtype"]
 
+_OPEN_KINDS = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
+
 _RENAMED = {"hidden_channels": "embedding_dimension"}
 
 
@@ -87,6 +89,9 @@ def _check_prior_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     for key in arguments:
         if key not in known and not takes_any:
             raise ConfigError(f"'{key}' is not an option of {name}{nearest(key, known)}")
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and parameter.kind not in _OPEN_KINDS and key not in arguments:
+            raise ConfigError(f"{name} needs '{key}': prior_model: {{{name}: {{{key}: ...}}}}")
 
 
 def create_model(

@@ -4,7 +4,7 @@ The only place where energies are differentiated. Letters in shapes: N atoms, B 
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,11 @@ from torchmdnet.graph import System
 from torchmdnet.models import MODELS
 from torchmdnet.models.atom_filter import AtomFilter
 from torchmdnet.nn.representation import Representation
+from torchmdnet.nn.strain import cells, strained, with_leaf_positions
+from torchmdnet.nn.system_input import make_system
+from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.output_model import OutputModel
+from torchmdnet.priors.base import BasePrior
 
 __all__ = ["Ensemble", "Prediction", "TorchMD_Net"]
 
@@ -31,13 +35,14 @@ class Prediction(NamedTuple):
     stress: Tensor | None = None
     r"""Strain derivative over volume, :math:`\frac1V \partial E / \partial \epsilon` (sign as in ASE). (B, 3, 3)"""
     energies: Tensor | None = None
-    """Share of each atom; together with ``mean`` and pair priors they add up to the energy. (N, 1)"""
+    """Share of each atom in the energy, which they add up to. (N, 1)"""
 
 
 class TorchMD_Net(nn.Module):  # noqa: N801  the public name
     r"""A representation, a head and priors, with derivatives.
 
-    The value of a system is :math:`y = \mathrm{post}(\sum_i (\sigma x_i + \mathrm{prior}_i) + \mu)`, x the head's terms.
+    The value of a system is :math:`y = \mathrm{post}(\sum_i (\sigma x_i + \mathrm{prior}_i) + \mu)` with the head's
+    terms x; a prior may add to y as a whole, too.
 
     Args:
         representation_model: Gives every atom its features.
@@ -59,7 +64,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         self,
         representation_model: Representation,
         output_model: OutputModel,
-        prior_model: nn.Module | Sequence[nn.Module] | None = None,
+        prior_model: BasePrior | Sequence[BasePrior] | None = None,
         mean: Tensor | float | None = None,
         std: Tensor | float | None = None,
         derivative: bool = False,
@@ -71,7 +76,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
                 f"{type(output_model).__name__} reads vector features, {type(representation_model).__name__} has none: "
                 "use the equivariant-transformer, or a head without vectors"
             )
-        priors = [prior_model] if isinstance(prior_model, nn.Module) else list(prior_model or [])
+        priors = [prior_model] if isinstance(prior_model, BasePrior) else list(prior_model or [])
         if priors and not output_model.allows_prior:
             warnings.warn(
                 f"{type(output_model).__name__} is no energy: its priors ({', '.join(_names(priors))}) are left out",
@@ -93,7 +98,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         """Initialise the weights of all parts anew."""
         self.representation_model.reset_parameters()
         self.output_model.reset_parameters()
-        for prior in self.prior_model or ():
+        for prior in self._priors():
             prior.reset_parameters()
 
     def forward(
@@ -133,10 +138,10 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         system = self._system(z, pos, batch, box=box, pbc=pbc, q=q, s=s, num_systems=num_systems)
         if not self.derivative:
             return self._evaluate(system, extra_args)[0], torch.empty(0, dtype=self.mean.dtype, device=pos.device)
-        energy, forces, _, _ = self._differentiate(system, extra_args, forces=True, stress=False)
-        if forces is None:
+        prediction = self._differentiate(system, extra_args, forces=True, stress=False)
+        if prediction.forces is None:
             raise RuntimeError("forces were asked for and not computed")
-        return energy, forces
+        return prediction.energy, prediction.forces
 
     def compute(
         self,
@@ -160,52 +165,83 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
             ValueError: As in a call; or stress was asked for and there is no box with a volume.
         """
         system = self._system(z, pos, batch, box=box, pbc=pbc, q=q, s=s, num_systems=num_systems)
+        shares = self._atom_energies if energies else None
         if forces or stress:
-            prediction = self._differentiate(system, extra_args, forces=forces, stress=stress)
-        else:
-            energy, terms = self._evaluate(system, extra_args)
-            prediction = Prediction(energy, energies=terms)
-        return prediction if energies else prediction._replace(energies=None)
+            return self._differentiate(system, extra_args, forces=forces, stress=stress, shares=shares)
+        y, terms = self._evaluate(system, extra_args)
+        return Prediction(y, energies=None if shares is None else shares(terms, system, extra_args))
 
-    def _differentiate(self, system: System, extra_args: ExtraArgs | None, *, forces: bool, stress: bool) -> Prediction:
+    def _differentiate(
+        self,
+        system: System,
+        extra_args: ExtraArgs | None,
+        *,
+        forces: bool,
+        stress: bool,
+        shares: Callable[[Tensor, System, ExtraArgs | None], Tensor] | None = None,
+    ) -> Prediction:
         """Values and derivatives, with a graph in training mode alone."""
         self._check_differentiable()
         with torch.inference_mode(False), torch.enable_grad():
-            # Only if the caller tracks gradients himself can anybody differentiate the forces once more.
-            is_tracked = system.pos.requires_grad or (system.box is not None and system.box.requires_grad)
-            pos = system.pos if system.pos.requires_grad else system.pos.detach().clone().requires_grad_()
-            system = system._replace(pos=pos)
-            wanted = [pos] if forces else []
-            strain = None
+            system = with_leaf_positions(system)
+            wanted = [system.pos] if forces else []
+            # Nobody but a caller who tracks gradients himself can differentiate the forces by positions once more.
+            is_tracked = not system.pos.is_leaf or (system.box is not None and system.box.requires_grad)
+            virtual = system
             if stress:
-                strain = torch.zeros_like(_cells(system)).requires_grad_()
+                strain = torch.zeros_like(cells(system)).requires_grad_()
                 wanted.append(strain)
-                system = _strained(system, strain)
-            energy, terms = self._evaluate(system, extra_args, second_derivatives=is_tracked)
-            gradients = torch.autograd.grad(energy.sum(), wanted, create_graph=self.training, materialize_grads=True)
-        virial = gradients[-1] / torch.linalg.det(_cells(system)).abs()[:, None, None] if stress else None
-        if not self.training:
-            energy, terms = energy.detach(), terms.detach()
-            virial = None if virial is None else virial.detach()
-        return Prediction(energy, -gradients[0] if forces else None, virial, terms)
+                virtual = strained(system, strain)
+            y, terms = self._evaluate(virtual, extra_args, second_derivatives=is_tracked)
+            gradients = torch.autograd.grad(y.sum(), wanted, create_graph=self.training, materialize_grads=True)
+            energies = None if shares is None else shares(terms, virtual, extra_args)
+        volume = torch.linalg.det(cells(system)).abs()[:, None, None] if stress else None
+        prediction = Prediction(
+            energy=y,
+            forces=-gradients[0] if forces else None,
+            stress=None if volume is None else gradients[-1] / volume,
+            energies=energies,
+        )
+        return prediction if self.training else _without_graph(prediction)
 
     def _evaluate(
         self, system: System, extra_args: ExtraArgs | None, *, second_derivatives: bool = True
     ) -> tuple[Tensor, Tensor]:
         """Value of each system (B, K) and terms of its atoms (N, K)."""
-        extra = dict(extra_args or {})
-        if system.pbc is not None:
-            extra["pbc"] = system.pbc
+        extra = _extra(system, extra_args)
         features = self.representation_model.represent(system, second_derivatives=second_derivatives)
         kept = features.system
         terms = self.output_model.pre_reduce(features) * self.std
-        for prior in self.prior_model or ():
+        for prior in self._priors():
             terms = prior.pre_reduce(terms, kept.z, kept.pos, kept.batch, extra)
         y = self.output_model.reduce(terms, kept.batch, num_systems=kept.num_systems) + self.mean
         y = self.output_model.post_reduce(y)
-        for prior in self.prior_model or ():
+        for prior in self._priors():
             y = prior.post_reduce(y, kept.z, kept.pos, kept.batch, kept.box, extra)
         return y, terms
+
+    def _atom_energies(self, terms: Tensor, system: System, extra_args: ExtraArgs | None) -> Tensor:
+        """Share of each atom in the energy, which they add up to. (N, 1)"""
+        head = self.output_model
+        if head.reduce_op not in ("add", "sum") or not head.is_sum:
+            raise ValueError(
+                f"energies of atoms are defined for a sum over atoms, not for {type(head).__name__} "
+                f"with reduce_op {head.reduce_op!r}"
+            )
+        if isinstance(self.representation_model, AtomFilter):
+            raise ValueError("atom_filter drops atoms, so that energies of atoms are not defined")
+        ones = torch.ones_like(terms)
+        energies = terms + self.mean / scatter_sum(ones, system.batch, system.num_systems)[system.batch]
+        for prior in self._priors():
+            share = prior.atom_energies(system, _extra(system, extra_args))
+            if share is not None:
+                energies = energies + share
+            elif type(prior).post_reduce is not BasePrior.post_reduce:
+                raise ValueError(f"the prior {type(prior).__name__} does not say how atoms share its energy")
+        return energies
+
+    def _priors(self) -> list[BasePrior]:
+        return [prior for prior in self.prior_model or () if isinstance(prior, BasePrior)]
 
     def _check_differentiable(self) -> None:
         if isinstance(self.representation_model, AtomFilter):
@@ -213,42 +249,14 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         if not self.output_model.is_differentiable:
             raise ValueError(f"{type(self.output_model).__name__} has several values: forces are not defined")
 
-    def _system(
-        self,
-        z: Tensor,
-        pos: Tensor,
-        batch: Tensor | None,
-        *,
-        box: Tensor | None,
-        pbc: Tensor | None,
-        q: Tensor | None,
-        s: Tensor | None,
-        num_systems: int | None,
-    ) -> System:
+    def _system(self, z: Tensor, pos: Tensor, batch: Tensor | None, *, box: Tensor | None, **others: Any) -> System:
         """The arguments of a call, checked and in the model's types."""
-        dtype = self.mean.dtype
-        if not pos.is_floating_point() or pos.ndim != 2 or pos.shape[1] != 3:
-            raise ValueError(f"pos must be floating point of shape (N, 3); got {pos.dtype} {tuple(pos.shape)}")
-        z = _checked_z(z, num_atoms=pos.shape[0], max_z=self.representation_model.max_z)
-        if batch is None:
-            batch, num_systems = torch.zeros_like(z), num_systems or 1
-        if batch.shape != z.shape or batch.is_floating_point():
-            raise ValueError(f"batch must hold an integer for each of {z.shape[0]} atoms; got {tuple(batch.shape)}")
-        if num_systems is None:
-            num_systems = int(batch.max()) + 1 if batch.shape[0] else 0
-        if box is None:
-            box = self.representation_model.default_box()
-        if box is not None:
-            box = _for_each_system(box.to(dtype), (3, 3), num_systems=num_systems, name="box")
-        if pbc is not None:
-            pbc = _for_each_system(pbc.to(torch.bool), (3,), num_systems=num_systems, name="pbc")
-        if q is not None:
-            q = _for_each_system(q.to(dtype), (), num_systems=num_systems, name="q")
-        if s is not None:
-            s = _for_each_system(s.to(dtype), (), num_systems=num_systems, name="s")
+        model = self.representation_model
+        box = model.default_box() if box is None else box
+        system = make_system(z, pos, batch, max_z=model.max_z, dtype=self.mean.dtype, box=box, **others)
         if not self._ignored_inputs_told:
-            self._tell_ignored_inputs(q, s)
-        return System(z=z, pos=pos.to(dtype), batch=batch.long(), num_systems=num_systems, box=box, pbc=pbc, q=q, s=s)
+            self._tell_ignored_inputs(system.q, system.s)
+        return system
 
     def _tell_ignored_inputs(self, q: Tensor | None, s: Tensor | None) -> None:
         """Warn once when a charge or spin that is not zero has no effect."""
@@ -271,48 +279,17 @@ def _names(modules: Sequence[nn.Module]) -> list[str]:
     return [type(module).__name__ for module in modules]
 
 
-def _checked_z(z: Tensor, *, num_atoms: int, max_z: int) -> Tensor:
-    """Atomic numbers as int64. Raises where they do not fit the positions or the embedding."""
-    if z.is_floating_point() or z.is_complex() or z.dtype == torch.bool:
-        raise TypeError(f"z must hold integers (atomic numbers); got {z.dtype}")
-    if z.shape != (num_atoms,):
-        raise ValueError(
-            f"z must hold one atomic number for each of the {num_atoms} atoms in pos; got {tuple(z.shape)}"
-        )
-    if num_atoms and not torch.compiler.is_compiling():
-        low, high = torch.aminmax(z)
-        if int(low) < 0 or int(high) >= max_z:
-            atom = int(((z < 0) | (z >= max_z)).nonzero()[0])
-            raise ValueError(
-                f"z of atom {atom} is {int(z[atom])}; this model knows 0 to {max_z - 1} (max_z: {max_z}): "
-                "check the input, or train with a larger max_z"
-            )
-    return z.long()
+def _extra(system: System, extra_args: ExtraArgs | None) -> dict[str, Any]:
+    """Further fields for the priors, and the periodic axes, for which their signature has no place."""
+    extra = dict(extra_args or {})
+    if system.pbc is not None:
+        extra["pbc"] = system.pbc
+    return extra
 
 
-def _for_each_system(value: Tensor, shape: tuple[int, ...], *, num_systems: int, name: str) -> Tensor:
-    """One row for each system, from that or from one for all."""
-    wanted = (num_systems, *shape)
-    if value.shape not in (shape, (1, *shape), wanted):
-        raise ValueError(
-            f"{name} must have shape {shape} or {wanted} for {num_systems} systems; got {tuple(value.shape)}"
-        )
-    return value.expand(wanted)
-
-
-def _cells(system: System) -> Tensor:
-    """Cells with a volume. Raises ValueError when one is missing."""
-    if system.box is None:
-        raise ValueError("stress needs a box: pass box=..., rows a, b, c")
-    return system.box
-
-
-def _strained(system: System, strain: Tensor) -> System:
-    """Positions and cells under a symmetric strain. strain: (B, 3, 3)"""
-    symmetric = 0.5 * (strain + strain.transpose(1, 2))
-    moved = torch.bmm(system.pos.unsqueeze(1), symmetric[system.batch]).squeeze(1)
-    cells = _cells(system)
-    return system._replace(pos=system.pos + moved, box=cells + torch.bmm(cells, symmetric))
+def _without_graph(prediction: Prediction) -> Prediction:
+    energy, *others = prediction
+    return Prediction(energy.detach(), *(None if value is None else value.detach() for value in others))
 
 
 class Ensemble(nn.ModuleList):
@@ -342,5 +319,9 @@ class Ensemble(nn.ModuleList):
     def compute(self, *args: Any, **kwargs: Any) -> Prediction:
         """Mean of the members' predictions. Arguments as of :meth:`TorchMD_Net.compute`."""
         members = [model.compute(*args, **kwargs) for model in self if isinstance(model, TorchMD_Net)]
-        fields = zip(*members, strict=True)
-        return Prediction(*(None if field[0] is None else torch.stack(field).mean(0) for field in fields))
+        return Prediction(*(_mean_of(values) for values in zip(*members, strict=True)))
+
+
+def _mean_of(values: Sequence[Tensor | None]) -> Any:
+    present = [value for value in values if value is not None]
+    return torch.stack(present).mean(0) if present else None

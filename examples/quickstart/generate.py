@@ -1,7 +1,7 @@
 """Make the quick-start data set: small organic molecules from GFN2-xTB molecular dynamics, with energies and forces.
 
     pip install "tblite>=0.4"
-    OMP_NUM_THREADS=1 python generate.py              # about 8 minutes on one core; writes next to this file
+    OMP_NUM_THREADS=1 python generate.py              # about 12 minutes on one core; writes next to this file
 
 Three files come out, in extended XYZ with energies in eV and forces in eV/Å:
 
@@ -54,8 +54,10 @@ def calculator(**settings: float) -> TBLite:
     return TBLite(method="GFN2-xTB", verbosity=0, **settings)
 
 
-def trajectory(start: Atoms, *, temperature: float, num_frames: int, seed: int) -> Iterator[Atoms]:
-    """Geometries 50 fs apart from Langevin dynamics at ``temperature`` (K)."""
+def trajectory(
+    start: Atoms, *, temperature: float, num_frames: int, seed: int, num_skipped: int = EQUILIBRATION_STEPS
+) -> Iterator[Atoms]:
+    """Geometries 50 fs apart from Langevin dynamics at ``temperature`` (K), after ``num_skipped`` steps."""
     rng = np.random.default_rng(seed)
     atoms = start.copy()
     atoms.calc = calculator()
@@ -63,26 +65,19 @@ def trajectory(start: Atoms, *, temperature: float, num_frames: int, seed: int) 
     atoms.set_constraint(FixCom())
     friction = 0.02 / units.fs
     dynamics = Langevin(atoms, TIMESTEP, temperature_K=temperature, friction=friction, rng=rng, fixcm=False)
-    dynamics.run(EQUILIBRATION_STEPS)
+    dynamics.run(num_skipped)
     for _ in range(num_frames):
         dynamics.run(STEPS_BETWEEN_FRAMES)
         yield atoms.copy()
 
 
-def cluster(single: Atoms, *, num_molecules: int, seed: int) -> Atoms:
-    """Randomly turned copies 3.2 to 5 Å from one another, relaxed for a few steps so that none overlap."""
-    rng = np.random.default_rng(seed)
+def placed(single: Atoms, centres: np.ndarray, *, rng: np.random.Generator) -> Atoms:
+    """Copies turned at random, centres of mass at ``centres``, relaxed for a few steps so that none overlap."""
     atoms = Atoms()
-    centres: list[np.ndarray] = []
-    while len(centres) < num_molecules:
-        centre = rng.uniform(-3.0, 3.0, size=3)
-        distances = [np.linalg.norm(centre - other) for other in centres]
-        if distances and not 3.2 <= min(distances) <= 5.0:
-            continue
+    for centre in centres:
         copy = single.copy()
         copy.euler_rotate(*rng.uniform(0.0, 360.0, size=3), center="COM")
         copy.translate(centre - copy.get_center_of_mass())
-        centres.append(centre)
         atoms += copy
     atoms.calc = calculator()
     BFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.5, steps=15)
@@ -121,14 +116,21 @@ def molecules(names: dict[str, str], *, frames_per_temperature: int, seed: int) 
             yield from (frame_text(frame, name=name, temperature=temperature) for frame in frames)
 
 
-def clusters(*, starts: int, num_frames: int, seed: int) -> Iterator[str]:
-    """Frames of methanol dimers and trimers, which teach how molecules touch."""
-    for number, size in itertools.product(range(starts), (2, 3)):
-        own_seed = seed + 10 * number + size
-        start = cluster(molecule(MOLECULES[CLUSTER_OF]), num_molecules=size, seed=own_seed)
+def clusters(*, num_dimers: int, num_droplets: int, seed: int) -> Iterator[str]:
+    """Frames of methanol pairs, and of eight molecules pressed together that push apart: how molecules touch."""
+    single = molecule(MOLECULES[CLUSTER_OF])
+    for number in range(num_dimers):
+        rng = np.random.default_rng(seed + number)
+        start = placed(single, np.array([[0.0, 0.0, 0.0], [rng.uniform(3.2, 5.0), 0.0, 0.0]]), rng=rng)
         temperature = TEMPERATURES[number % 2]
-        frames = trajectory(start, temperature=temperature, num_frames=num_frames, seed=own_seed)
-        yield from (frame_text(frame, name=f"{CLUSTER_OF}{size}", temperature=temperature) for frame in frames)
+        frames = trajectory(start, temperature=temperature, num_frames=8, seed=seed + number)
+        yield from (frame_text(frame, name=f"{CLUSTER_OF}2", temperature=temperature) for frame in frames)
+    for number in range(num_droplets):
+        rng = np.random.default_rng(seed + 500 + number)
+        start = placed(single, rng.uniform(3.4, 4.2) * np.array(list(np.ndindex(2, 2, 2))), rng=rng)
+        temperature = TEMPERATURES[number % 2]
+        frames = trajectory(start, temperature=temperature, num_frames=4, seed=seed + 500 + number, num_skipped=40)
+        yield from (frame_text(frame, name=f"{CLUSTER_OF}8", temperature=temperature) for frame in frames)
 
 
 def main() -> None:
@@ -144,11 +146,11 @@ def main() -> None:
     files: dict[str, Iterator[str]] = {
         "quickstart.extxyz": itertools.chain(
             molecules(MOLECULES, frames_per_temperature=count(28), seed=1000),
-            clusters(starts=count(12), num_frames=8, seed=2000),
+            clusters(num_dimers=count(16), num_droplets=count(16), seed=20000),
         ),
         "test.extxyz": itertools.chain(
             molecules(MOLECULES, frames_per_temperature=count(6), seed=3000),
-            clusters(starts=count(3), num_frames=4, seed=4000),
+            clusters(num_dimers=count(2), num_droplets=count(2), seed=40000),
         ),
         "unseen.extxyz": molecules(UNSEEN, frames_per_temperature=count(4), seed=5000),
     }

@@ -130,6 +130,17 @@ def test_embeddings_must_be_replicas_by_atoms(model: TorchMD_Net, embeddings: li
         External(model, embeddings)
 
 
+def test_embeddings_must_be_integers(model: TorchMD_Net) -> None:
+    with pytest.raises(ValueError, match=r"embeddings: got torch.float32, expected integers"):
+        External(model, [[1.0, 1.0]])
+
+
+def test_positions_may_be_an_array(model: TorchMD_Net, replicas) -> None:
+    z, pos = replicas
+    external = External(model, z.numpy())
+    assert torch.equal(external.calculate(pos.numpy())[0], external.calculate(pos)[0])
+
+
 def test_a_wrong_number_of_positions_is_refused(model: TorchMD_Net) -> None:
     with pytest.raises(ValueError, match=r"pos: got shape \(2, 3\), expected \(2, 2, 3\)"):
         External(model, [[1, 1], [1, 1]]).calculate(torch.zeros(2, 3))

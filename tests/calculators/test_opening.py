@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import small_model, small_options, write_checkpoint
 
-from torchmdnet.calculators.opening import open_model, parse_dtype
+from torchmdnet.calculators.opening import open_model, parse_device, parse_dtype
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
 
@@ -65,3 +65,13 @@ def test_what_is_no_model_is_refused(source: object) -> None:
 def test_other_dtypes_are_refused(dtype: object) -> None:
     with pytest.raises(ValueError, match=r"expected torch\.float32 or torch\.float64"):
         parse_dtype(dtype)
+
+
+def test_a_device_of_no_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="device: got 'gpu', expected a device such as 'cpu'"):
+        parse_device("gpu")
+
+
+def test_a_device_that_is_not_here_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got 'cuda:99', but PyTorch finds \d+ CUDA devices here"):
+        parse_device("cuda:99")

@@ -58,4 +58,5 @@ def test_python_m_torchmdnet_tells_what_is_installed(mode: str) -> None:
     )
     rows = dict(line.split(maxsplit=1) for line in run.stdout.replace("native ops", "native").splitlines())
     assert rows["torch"] == torch.__version__
-    assert rows["native"] == ("switched off by TORCHMD_NATIVE=0" if mode == "0" else native.STATUS)
+    expected = "switched off by TORCHMD_NATIVE=0" if mode == "0" else "CPU" if native.LIBRARY.is_file() else "not built"
+    assert rows["native"].startswith(expected)

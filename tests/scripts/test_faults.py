@@ -1,4 +1,4 @@
-"""What users of TorchMD-NET 3.1.0 stumble over on the command line, one test a case: each is right or one clear line."""
+"""What users of TorchMD-NET 3.1.0 stumble over on the command line: each case is right here, or one clear line."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
-from torchmdnet.calculators.opening import ModelSource, open_model
+from torchmdnet.calculators.opening import ModelSource, open_model, parse_device
 
 __all__ = ["TMDNETCalculator"]
 
@@ -37,7 +37,7 @@ class TMDNETCalculator(Calculator):
 
     Raises:
         FileNotFoundError: The checkpoint is missing.
-        ValueError: The file is no checkpoint, or ``compile`` is asked for.
+        ValueError: The file is no checkpoint, there is no such device, or ``compile`` is asked for.
     """
 
     # Declared as in the base class.
@@ -61,7 +61,7 @@ class TMDNETCalculator(Calculator):
             kwargs["remove_ref_energy"] = remove_ref_energy
         if max_num_neighbors is not None:
             kwargs["max_num_neighbors"] = max_num_neighbors
-        self.device = torch.device(device)
+        self.device = parse_device(device)
         self.model = open_model(model_file, device=device, dtype=dtype, **kwargs)
         self.dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
 
@@ -141,7 +141,7 @@ def _total(atoms: Atoms, name: str) -> float:
     """
     value = atoms.info.get(name, 0.0)
     try:
-        return float(value)
+        return float(np.asarray(value, dtype=np.float64).item())
     except (TypeError, ValueError) as error:
         raise ValueError(f"atoms.info['{name}']: got {value!r}, expected a number") from error
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from torchmdnet.calculators.opening import ModelSource, open_model
+from torchmdnet.calculators.opening import ModelSource, open_model, parse_device
 from torchmdnet.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, KCAL_PER_MOL_IN_EV
 
 __all__ = ["External", "OutputTransform", "tranforms"]
@@ -51,7 +52,8 @@ class External:
 
     Raises:
         FileNotFoundError: The checkpoint is missing.
-        ValueError: ``embeddings`` is not (R, n), the transform's name is unknown, or CUDA graphs are asked for.
+        ValueError: ``embeddings`` is not (R, n) integers, there is no such device, the transform's name is unknown,
+            or CUDA graphs are asked for.
         TypeError: ``output_transform`` is neither a name nor callable.
     """
 
@@ -68,21 +70,24 @@ class External:
     ) -> None:
         if use_cuda_graph:
             raise ValueError("use_cuda_graph=True is not available in this version; leave it out")
-        self.embeddings = torch.as_tensor(embeddings, dtype=torch.int64, device=device)
+        self.device = parse_device(device)
+        self.embeddings = torch.as_tensor(embeddings)
+        if self.embeddings.numel() and self.embeddings.is_floating_point():
+            raise ValueError(f"embeddings: got {self.embeddings.dtype}, expected integers, the atomic numbers")
+        self.embeddings = self.embeddings.to(self.device, torch.int64)
         if self.embeddings.ndim != 2 or self.embeddings.numel() == 0:
             raise ValueError(
                 f"embeddings: got shape {tuple(self.embeddings.shape)}, expected (replicas, atoms) with at least one "
                 "of each; for a single system write [numbers]"
             )
         self.output_transform = _find_transform(output_transform)
-        self.device = torch.device(device)
         self.model = open_model(netfile, device=device, dtype=dtype, **kwargs)
         self.num_replicas, self.num_atoms = self.embeddings.shape
         self._dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
         self._z = self.embeddings.reshape(-1)
         self._batch = torch.arange(self.num_replicas, device=self.device).repeat_interleave(self.num_atoms)
 
-    def calculate(self, pos: Tensor, box: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def calculate(self, pos: Tensor | np.ndarray, box: Tensor | np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """Energies and forces of all replicas.
 
         Args:
@@ -109,7 +114,8 @@ class External:
         forces = prediction.forces.detach().reshape(self.num_replicas, self.num_atoms, 3)
         return (energy, forces) if self.output_transform is None else self.output_transform(energy, forces)
 
-    def _positions(self, pos: Tensor) -> Tensor:
+    def _positions(self, pos: Tensor | np.ndarray) -> Tensor:
+        pos = torch.as_tensor(pos)
         if pos.numel() != 3 * self._z.numel():
             raise ValueError(
                 f"pos: got shape {tuple(pos.shape)}, expected ({self.num_replicas}, {self.num_atoms}, 3) "
@@ -117,7 +123,8 @@ class External:
             )
         return pos.detach().to(self.device, self._dtype).reshape(-1, 3)
 
-    def _boxes(self, box: Tensor) -> Tensor:
+    def _boxes(self, box: Tensor | np.ndarray) -> Tensor:
+        box = torch.as_tensor(box)
         if box.shape[-2:] != (3, 3) or box.ndim not in {2, 3} or box.numel() not in {9, 9 * self.num_replicas}:
             raise ValueError(
                 f"box: got shape {tuple(box.shape)}, expected (3, 3) or ({self.num_replicas}, 3, 3), rows a, b, c"

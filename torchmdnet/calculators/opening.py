@@ -11,12 +11,29 @@ from torch import nn
 from torchmdnet.checkpoint import load_model
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
-__all__ = ["ModelSource", "open_model", "parse_dtype"]
+__all__ = ["ModelSource", "open_model", "parse_device", "parse_dtype"]
 
 ModelSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | TorchMD_Net | Ensemble
 """A checkpoint, a list of checkpoints (an ensemble), a zip of checkpoints, or a model."""
 
 PRECISIONS = {torch.float32: 32, torch.float64: 64}
+
+
+def parse_device(device: str | torch.device) -> torch.device:
+    """A device that this machine has.
+
+    Raises:
+        ValueError: There is no such kind of device, or no CUDA device here.
+    """
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device: got {device!r}, expected a device such as 'cpu', 'cuda' or 'cuda:1'") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device: got '{device}', but PyTorch finds {torch.cuda.device_count()} CUDA devices here; use device='cpu'"
+        )
+    return found
 
 
 def parse_dtype(dtype: torch.dtype | str) -> torch.dtype:
@@ -44,9 +61,11 @@ def open_model(
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is no checkpoint, or ``options`` are given for a model that is already built.
+        ValueError: A file is no checkpoint, there is no such device, or ``options`` are given for a model that is
+            already built.
         TypeError: ``source`` is none of these, or a keyword is no option.
     """
+    device = parse_device(device)
     if isinstance(source, (TorchMD_Net, Ensemble)):
         if options:
             raise ValueError(f"'{next(iter(options))}' applies to checkpoints; a model that is built has its options")

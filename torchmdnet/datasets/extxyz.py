@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import ase.io
-from ase.io.extxyz import XYZError
+from ase import Atoms
 
 from torchmdnet.datasets.ase_frames import frames_of_images
 from torchmdnet.datasets.file_units import FileUnits, file_units
@@ -72,9 +72,15 @@ def _read(paths: Sequence[Path], keys: LabelKeys, units: FileUnits) -> Iterator[
     for file, path in enumerate(paths):
         if path.stat().st_size == 0:
             raise DatasetError(f"ExtXYZ: {path} is empty")
-        try:
-            images = ase.io.iread(path, index=":", format="extxyz")
-            yield from frames_of_images(images, file=file, name=path.name, finder=finder, units=units)
-        except (XYZError, ase.io.ParseError) as error:
-            raise DatasetError(f"ExtXYZ: {path} cannot be read: {error}") from error
+        yield from frames_of_images(_images(path), file=file, name=path.name, finder=finder, units=units)
     finder.check_given_names()
+
+
+def _images(path: Path) -> Iterator[Atoms]:
+    number = 0
+    try:
+        for atoms in ase.io.iread(path, index=":", format="extxyz"):
+            yield atoms
+            number += 1
+    except Exception as error:  # what ASE raises depends on where a line goes wrong
+        raise DatasetError(f"ExtXYZ: {path}, frame {number} cannot be read: {error}") from error

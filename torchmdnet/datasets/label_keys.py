@@ -64,11 +64,16 @@ class NameFinder:
     """
 
     def __init__(self, keys: LabelKeys, *, dataset: str) -> None:
-        self._keys = keys
+        # "None" in quotes is the word too
+        self._keys = LabelKeys(
+            *(SWITCHED_OFF if key is not None and key.lower() == SWITCHED_OFF else key for key in keys)
+        )
         self._dataset = dataset
         self._known: dict[tuple[frozenset[str], frozenset[str]], FoundNames] = {}
         self._used: dict[str, str] = {}
-        self._unmet = {quantity: key for quantity, key in keys._asdict().items() if key not in (None, SWITCHED_OFF)}
+        self._unmet = {
+            quantity: key for quantity, key in self._keys._asdict().items() if key not in (None, SWITCHED_OFF)
+        }
         self._seen: set[str] = set()
 
     def is_per_atom(self, name: str) -> bool:

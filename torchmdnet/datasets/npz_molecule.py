@@ -27,7 +27,7 @@ def read_npz_molecule(path: Path, *, file: int, units: FileUnits) -> Iterator[Fr
         DatasetError: the file cannot be read, lacks an array, or its arrays do not match.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             layout = next((names for names in LAYOUTS if all(name in content for name in names.values())), None)
             if layout is None:
                 wanted = " or ".join(", ".join(names.values()) for names in LAYOUTS)

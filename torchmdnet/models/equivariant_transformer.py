@@ -9,7 +9,7 @@ from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
-from torchmdnet.nn.jets import jet_activation
+from torchmdnet.nn.jets import Jet, jet_activation, jet_linear
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
@@ -34,8 +34,8 @@ class EquivariantAttention(nn.Module):
     With y the normalised x, the weight of sender i at receiver j is
     :math:`a_{ij} = \psi(\sum q_j k_i \odot d^k_{ij}) \, C(d_{ij})` for each head, the value
     :math:`[s, v^1, v^2] = v_i \odot d^v_{ij}`; scalars receive :math:`\sum_i a_{ij} s`, vectors
-    :math:`\sum_i V_i v^1 + u_{ij} v^2`. With ``vector_cutoff`` C multiplies the values instead of the attention, so that
-    the vectors too are continuous at the cutoff.
+    :math:`\sum_i V_i v^1 + u_{ij} v^2`. With ``vector_cutoff`` C multiplies the values instead of the attention, so
+    that the vectors too are continuous at the cutoff.
     """
 
     def __init__(
@@ -89,11 +89,14 @@ class EquivariantAttention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1))
 
+    def _distance_factor(self, functions: DistanceFunctions, linear: nn.Linear) -> Jet:
+        return jet_activation(jet_linear(functions.rbf, linear.weight, linear.bias), self.act)
+
     def _weights(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
         """Attention of each edge. (E, heads, 1)"""
         product = self.q_proj(y).index_select(0, graph.receiver) * self.k_proj(y).index_select(0, graph.sender)
         if self.dk_proj is not None:
-            factor = functions.attach(jet_activation(functions.rbf, self.dk_proj, self.act))
+            factor = functions.attach(self._distance_factor(functions, self.dk_proj))
             product = product * factor.index_select(0, graph.pair)
         weight = self.attn_activation(self._heads(product).sum(-1))
         if not self.vector_cutoff:
@@ -104,7 +107,7 @@ class EquivariantAttention(nn.Module):
         """Values [s, v1, v2] of each head and edge. (E, heads, 3 C / heads)"""
         values = self.v_proj(y).index_select(0, graph.sender)
         if self.dv_proj is not None:
-            jet = jet_activation(functions.rbf, self.dv_proj, self.act)
+            jet = self._distance_factor(functions, self.dv_proj)
             factor = functions.attach_faded(jet) if self.vector_cutoff else functions.attach(jet)
             values = values * factor.index_select(0, graph.pair)
         elif self.vector_cutoff:
@@ -217,7 +220,8 @@ class TorchMD_ET(Representation):  # noqa: N801  the public name
         if self.neighbor_embedding is not None:
             self.neighbor_embedding.reset_parameters()
         for layer in self.attention_layers:
-            layer.reset_parameters()
+            if isinstance(layer, EquivariantAttention):
+                layer.reset_parameters()
         self.out_norm.reset_parameters()
 
     def default_box(self) -> Tensor | None:

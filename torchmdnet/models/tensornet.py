@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torchmdnet.graph import System
+from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
 from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.representation import AtomFeatures, Representation
-from torchmdnet.nn.tensor_layers import TensorEmbedding, part_linear, radial_weights, tensor_linears
-from torchmdnet.nn.tensor_message import Neighborhood, message_sum, neighborhood
+from torchmdnet.nn.tensor_layers import RadialNetwork, TensorEmbedding, part_linear, reset_defaults, tensor_linears
 from torchmdnet.nn.tensors import from_matrix, part_squared_norms, tensor_basis, to_matrix
 from torchmdnet.ops.tensor_algebra import anticommutator, matrix_product, normalize
+from torchmdnet.ops.tensor_message import tensor_message
 
 __all__ = ["GROUPS", "Interaction", "TensorNet"]
 
@@ -39,35 +39,22 @@ class Interaction(nn.Module):
         super().__init__()
         self.group = group
         self.act = activation()
-        self.linears_scalar = nn.ModuleList(
-            [
-                nn.Linear(num_rbf, hidden_channels),
-                nn.Linear(hidden_channels, 2 * hidden_channels),
-                nn.Linear(2 * hidden_channels, 3 * hidden_channels),
-            ]
-        )
+        self.linears_scalar = RadialNetwork(hidden_channels, num_rbf)
         self.linears_tensor = tensor_linears(hidden_channels, 6)
         self.register_buffer("basis", tensor_basis(), persistent=False)
 
     basis: Tensor
 
-    def reset_parameters(self) -> None:
-        """PyTorch's defaults."""
-        for linear in (*self.linears_scalar, *self.linears_tensor):
-            linear.reset_parameters()
-
-    def forward(
-        self, x: Tensor, neighbors: Neighborhood, *, functions: DistanceFunctions, kappa: Tensor | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions, kappa: Tensor | None) -> Tensor:
         """x: (9, N, C), kappa: (N, 1) or None for 1 -> (9, N, C)"""
         x = normalize(x)
-        y = part_linear(x, self.linears_tensor[:3])
-        message = message_sum(radial_weights(functions, self.linears_scalar, act=self.act), y, neighbors)
+        y = part_linear(x, list(self.linears_tensor)[:3])
+        message = tensor_message(self.linears_scalar(functions, self.act), y, graph)
         product = self._product(to_matrix(y, self.basis), to_matrix(message, self.basis))
         t = from_matrix(product, self.basis)
         if kappa is not None and self.group == "O(3)":
             t = kappa * t
-        delta = part_linear(normalize(t), self.linears_tensor[3:])
+        delta = part_linear(normalize(t), list(self.linears_tensor)[3:])
         matrix = to_matrix(delta, self.basis)
         square = from_matrix(matrix_product(matrix, matrix), self.basis)
         return x + delta + (square if kappa is None else kappa * square)
@@ -148,22 +135,17 @@ class TensorNet(Representation):
     def reset_parameters(self) -> None:
         """PyTorch's defaults in every layer."""
         self.distance_expansion.reset_parameters()
-        self.tensor_embedding.reset_parameters()
-        for layer in self.layers:
-            layer.reset_parameters()
-        self.linear.reset_parameters()
-        self.out_norm.reset_parameters()
+        reset_defaults(self)
 
     def default_box(self) -> Tensor | None:
         return self.distance.box if bool(self.distance.box.any()) else None
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
-        neighbors = neighborhood(graph, system)
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
         kappa = None if system.q is None else charge_factor(system.q, system.batch, self.linear.weight.dtype)
-        x = self.tensor_embedding(system.z, neighbors, functions=functions)
+        x = self.tensor_embedding(system.z, graph, functions=functions)
         for layer in self.layers:
-            x = layer(x, neighbors, functions=functions, kappa=kappa)
+            x = layer(x, graph, functions=functions, kappa=kappa)
         features = self.act(self.linear(self.out_norm(part_squared_norms(x))))
         return AtomFeatures(features, None, system)

@@ -33,7 +33,8 @@ class NeighborEmbedding(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor, *, graph: Graph, functions: DistanceFunctions) -> Tensor:
         """x: (N, C), z: (N,) -> (N, C)"""
-        weight = functions.attach_faded(jet_linear(functions.rbf, self.distance_proj.weight, self.distance_proj.bias))
+        projection = self.distance_proj
+        weight = functions.attach_faded(jet_linear(functions.rbf, projection.weight, projection.bias))
         # A self pair is the only one at distance zero, lest atoms coincide: an image of the atom itself does count.
         weight = weight.masked_fill((graph.pair_distance == 0).unsqueeze(-1), 0)
         message = weight.index_select(0, graph.pair) * self.embedding(z).index_select(0, graph.sender)

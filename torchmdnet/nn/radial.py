@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from torchmdnet.nn.jets import Jet
+
 __all__ = [
     "CosineCutoff",
     "ExpNormalSmearing",
@@ -26,16 +28,21 @@ def cosine_cutoff(distance: Tensor, lower: float, upper: float) -> Tensor:
     Without a lower cutoff :math:`C(d) = \tfrac12 (\cos(\pi d / u) + 1)`; with one, :math:`l`, the full bump
     :math:`C(d) = \tfrac12 (\cos(\pi (2 (d - l) / (u - l) + 1)) + 1)`. Zero outside (l, u). Shape kept, lengths in Å.
     """
-    return cosine_cutoff_jet(distance, lower, upper)[0]
+    return _cosine(distance, lower, upper)[0]
 
 
-def cosine_cutoff_jet(distance: Tensor, lower: float, upper: float) -> Tensor:
-    """Values and slopes of :func:`cosine_cutoff`. distance: (P,) -> (2, P)"""
+def cosine_cutoff_jet(distance: Tensor, lower: float, upper: float) -> Jet:
+    """:func:`cosine_cutoff` and its slope. Shape kept."""
+    return Jet(*_cosine(distance, lower, upper))
+
+
+def _cosine(distance: Tensor, lower: float, upper: float) -> tuple[Tensor, Tensor]:
+    """Value and slope of the cutoff function."""
     frequency = math.pi / upper if lower <= 0 else 2 * math.pi / (upper - lower)
     phase = frequency * distance if lower <= 0 else frequency * (distance - lower) + math.pi
-    wave = torch.stack([0.5 * (torch.cos(phase) + 1), (-0.5 * frequency) * torch.sin(phase)])
-    inside = distance < upper if lower <= 0 else (distance < upper) & (distance > lower)
-    return wave * inside.to(wave.dtype)
+    outside = distance >= upper if lower <= 0 else (distance >= upper) | (distance <= lower)
+    value = (0.5 * (torch.cos(phase) + 1)).masked_fill(outside, 0)
+    return value, ((-0.5 * frequency) * torch.sin(phase)).masked_fill(outside, 0)
 
 
 def exp_of_negative(exponent: Tensor) -> Tensor:
@@ -85,11 +92,11 @@ class RadialBasis(nn.Module, ABC):
         """Names and float64 values of the tensors of this basis."""
 
     @abstractmethod
-    def jet(self, distance: Tensor) -> Tensor:
-        """Values and slopes. (P,) -> (2, P, R)"""
+    def jet(self, distance: Tensor) -> Jet:
+        """Values and slopes. (P,) -> (P, R)"""
 
     def forward(self, distance: Tensor) -> Tensor:
-        return self.jet(distance)[0]
+        return self.jet(distance).value
 
     def reset_parameters(self) -> None:
         """Set the tensors back to their initial values."""
@@ -114,15 +121,15 @@ class ExpNormalSmearing(RadialBasis):
         betas = torch.full((self.num_rbf,), (2 / self.num_rbf * (1 - start)) ** -2, dtype=torch.float64)
         return {"means": means, "betas": betas}
 
-    def jet(self, distance: Tensor) -> Tensor:
+    def jet(self, distance: Tensor) -> Jet:
         alpha = 5.0 / (self.cutoff_upper - self.cutoff_lower)
         decay = torch.exp(alpha * (self.cutoff_lower - distance)).unsqueeze(-1)
         offset = decay - self.means
         exponent_slope = self.betas * offset
         gaussian = exp_of_negative(-exponent_slope * offset)
-        cutoff, cutoff_slope = cosine_cutoff_jet(distance, 0.0, self.cutoff_upper).unsqueeze(-1)
+        cutoff, cutoff_slope = _cosine(distance.unsqueeze(-1), 0.0, self.cutoff_upper)
         value = cutoff * gaussian
-        return torch.stack([value, cutoff_slope * gaussian + (2 * alpha) * decay * exponent_slope * value])
+        return Jet(value, cutoff_slope * gaussian + (2 * alpha) * decay * exponent_slope * value)
 
 
 class GaussianSmearing(RadialBasis):
@@ -135,10 +142,10 @@ class GaussianSmearing(RadialBasis):
         offset = torch.linspace(self.cutoff_lower, self.cutoff_upper, self.num_rbf, dtype=torch.float64)
         return {"coeff": -0.5 / (offset[1] - offset[0]) ** 2, "offset": offset}
 
-    def jet(self, distance: Tensor) -> Tensor:
+    def jet(self, distance: Tensor) -> Jet:
         difference = distance.unsqueeze(-1) - self.offset
         value = exp_of_negative(self.coeff * difference * difference)
-        return torch.stack([value, 2 * self.coeff * difference * value])
+        return Jet(value, 2 * self.coeff * difference * value)
 
 
 rbf_class_mapping: dict[str, type[RadialBasis]] = {"gauss": GaussianSmearing, "expnorm": ExpNormalSmearing}

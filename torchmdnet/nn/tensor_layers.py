@@ -1,17 +1,18 @@
 """Layers that TensorNet and its successors are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions
+from torchmdnet.nn.environment import environment_tensor
 from torchmdnet.nn.jets import jet_activation, jet_linear
-from torchmdnet.nn.tensor_message import Neighborhood, environment_tensor
 from torchmdnet.nn.tensors import PART_SIZES, direction_components, squared_norm
 
-__all__ = ["TensorEmbedding", "edge_components", "part_linear", "radial_weights", "tensor_linears"]
+__all__ = ["RadialNetwork", "TensorEmbedding", "edge_components", "part_linear", "reset_defaults", "tensor_linears"]
 
 
 def edge_components(graph: Graph) -> Tensor:
@@ -20,22 +21,37 @@ def edge_components(graph: Graph) -> Tensor:
     return direction_components(graph.vector / length.unsqueeze(-1))
 
 
+def reset_defaults(model: nn.Module) -> None:
+    """PyTorch's own initialisation of every linear map, embedding and layer norm in a model."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+            module.reset_parameters()
+
+
 def tensor_linears(hidden_channels: int, count: int) -> nn.ModuleList:
     """Maps of channels without bias, which would break equivariance."""
     return nn.ModuleList(nn.Linear(hidden_channels, hidden_channels, bias=False) for _ in range(count))
 
 
-def part_linear(x: Tensor, linears: Sequence[nn.Module]) -> Tensor:
+def part_linear(x: Tensor, linears: Iterable[nn.Module]) -> Tensor:
     """Mix channels, each irreducible part by its own map. x: (9, N, C), three linears -> (9, N, C)"""
     return torch.cat([linear(part) for linear, part in zip(linears, x.split(PART_SIZES), strict=True)])
 
 
-def radial_weights(functions: DistanceFunctions, linears: nn.ModuleList, *, act: nn.Module) -> Tensor:
-    """Weights of the three parts for each distance: a network of the radial functions times the cutoff. -> (P, 3, C)"""
-    jet = functions.rbf
-    for linear in linears:
-        jet = jet_activation(jet, linear, act)
-    return functions.attach_faded(jet).unflatten(-1, (3, -1))
+class RadialNetwork(nn.ModuleList):
+    """Weights of the three parts for each distance: a network of the radial functions, times the cutoff."""
+
+    def __init__(self, hidden_channels: int, num_features: int) -> None:
+        widths = (num_features, hidden_channels, 2 * hidden_channels, 3 * hidden_channels)
+        super().__init__(nn.Linear(*pair) for pair in pairwise(widths))
+
+    def forward(self, functions: DistanceFunctions, act: nn.Module) -> Tensor:
+        """-> (P, 3, C)"""
+        jet = functions.rbf
+        for linear in self:
+            if isinstance(linear, nn.Linear):
+                jet = jet_activation(jet_linear(jet, linear.weight, linear.bias), act)
+        return functions.attach_faded(jet).unflatten(-1, (3, -1))
 
 
 class TensorEmbedding(nn.Module):
@@ -61,21 +77,15 @@ class TensorEmbedding(nn.Module):
         )
         self.init_norm = nn.LayerNorm(hidden_channels)
 
-    def reset_parameters(self) -> None:
-        """PyTorch's defaults."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
-                module.reset_parameters()
-
-    def forward(self, z: Tensor, neighbors: Neighborhood, *, functions: DistanceFunctions) -> Tensor:
+    def forward(self, z: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
         """z: (N,) -> (9, N, C)"""
         own, other = self._element_features(z)
         x = environment_tensor(
             self._distance_weights(functions),
-            edge_components(neighbors.graph),
+            edge_components(graph),
             own=own,
             other=other,
-            neighbors=neighbors,
+            graph=graph,
         )
         scale = self.init_norm(squared_norm(x))
         for linear in self.linears_scalar:

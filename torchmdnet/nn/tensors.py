@@ -10,8 +10,6 @@ import math
 import torch
 from torch import Tensor
 
-from torchmdnet.ops.pair_message import PART_SIZES
-
 __all__ = [
     "NUM_COMPONENTS",
     "PART_SIZES",
@@ -22,6 +20,9 @@ __all__ = [
     "tensor_basis",
     "to_matrix",
 ]
+
+PART_SIZES = (1, 3, 5)
+"""Components of the trace, antisymmetric and symmetric tracefree parts."""
 
 NUM_COMPONENTS = sum(PART_SIZES)
 

@@ -128,12 +128,9 @@ def _divide(
     inverse = torch.linalg.inv(cell)
     height = 1.0 / torch.linalg.vector_norm(inverse, dim=1)
     frac = (pos.unsqueeze(1) @ inverse.index_select(0, batch)).squeeze(1)
-    index = batch.unsqueeze(1).expand(-1, 3)
-    atoms = torch.arange(batch.shape[0], device=pos.device)
-    first = batch.new_zeros(count.shape[0]).scatter_reduce(0, batch, atoms, "amin", include_self=False)
-    moved = torch.floor(frac - frac.index_select(0, first).index_select(0, batch) + 0.5)
-    wrap = torch.where(periodic.index_select(0, batch), moved, 0.0)
+    wrap = _wrap(frac, batch, periodic)
     frac = frac - wrap
+    index = batch.unsqueeze(1).expand(-1, 3)
     low = frac.new_zeros(periodic.shape).scatter_reduce(0, index, frac, "amin", include_self=False)
     high = frac.new_zeros(periodic.shape).scatter_reduce(0, index, frac, "amax", include_self=False)
 
@@ -163,6 +160,14 @@ def _divide(
         first_bin=first_bin,
     )
     return Grid(num, repeats, reach), slots
+
+
+def _wrap(frac: Tensor, batch: Tensor, periodic: Tensor) -> Tensor:
+    """Cells to take off each atom so that it is near the first atom of its system. (N, 3)"""
+    atoms = torch.arange(batch.shape[0], device=batch.device)
+    first = batch.new_zeros(periodic.shape[0]).scatter_reduce(0, batch, atoms, "amin", include_self=False)
+    moved = torch.floor(frac - frac.index_select(0, first).index_select(0, batch) + 0.5)
+    return torch.where(periodic.index_select(0, batch), moved, 0.0)
 
 
 def _limit_bins(num: Tensor, count: Tensor) -> Tensor:

@@ -23,20 +23,19 @@ def silu(x: Tensor) -> Tensor:
     return result
 
 
-def silu_jet_reference(jet: Tensor, bias: Tensor) -> Tensor:
+def silu_jet_reference(x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
     """:func:`silu_jet` from elementary operations."""
-    shifted = jet[0] + bias
-    sigma = torch.sigmoid(shifted)
-    return torch.stack([shifted * sigma, sigma * (1 + shifted * (1 - sigma)) * jet[1]])
+    sigma = torch.sigmoid(x)
+    return x * sigma, sigma * (1 + x * (1 - sigma)) * slope
 
 
-def silu_jet(jet: Tensor, bias: Tensor) -> Tensor:
-    r"""SiLU of a value h and the derivative h' that goes with it: :math:`[s(h + b), s'(h + b) h']`.
+def silu_jet(x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    r"""SiLU of a value and of its derivative by some variable: :math:`s(x), s'(x) \, x'`.
 
-    Differentiable once. Shapes: jet: (2, P, C), bias: (C,) -> (2, P, C).
+    Differentiable once. Shapes: x, slope: (P, C) -> (P, C), (P, C).
     """
-    result: Tensor = _SiLUJet.apply(jet, bias)
-    return result
+    value, value_slope = _SiLUJet.apply(x, slope)
+    return value, value_slope
 
 
 class _SiLU(torch.autograd.Function):
@@ -71,26 +70,21 @@ class _SiLUSlope(torch.autograd.Function):
 
 
 class _SiLUJet(torch.autograd.Function):
-    """([h, h'], b) -> [s(h + b), s'(h + b) h']."""
+    """(x, x') -> s(x), s'(x) x'."""
 
     @staticmethod
-    def forward(ctx: Any, jet: Tensor, bias: Tensor) -> Tensor:
-        x = jet[0] + bias
+    def forward(ctx: Any, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         sigma = torch.sigmoid(x)
-        result = torch.empty_like(jet)
-        torch.mul(x, sigma, out=result[0])
-        slope = torch.addcmul(sigma, result[0], 1 - sigma)
-        torch.mul(slope, jet[1], out=result[1])
-        ctx.save_for_backward(jet, x, sigma, slope)
-        return result
+        value = x * sigma
+        factor = torch.addcmul(sigma, value, 1 - sigma)
+        ctx.save_for_backward(x, slope, sigma, factor)
+        return value, factor * slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        jet, x, sigma, slope = ctx.saved_tensors
-        # s'' = sigma (1 - sigma) (2 + x (1 - 2 sigma)) = (1 - sigma) (2 sigma + x sigma (1 - 2 sigma))
+    def backward(ctx: Any, grad: Tensor, grad_slope: Tensor) -> tuple[Tensor, Tensor]:
+        x, slope, sigma, factor = ctx.saved_tensors
+        # s'' = sigma (1 - sigma) (2 + x (1 - 2 sigma))
         complement = 1 - sigma
-        curvature = (complement - sigma).mul_(x).add_(2).mul_(sigma).mul_(complement)
-        result = grad * slope
-        result[0].addcmul_(curvature.mul_(jet[1]), grad[1])
-        return result, result[0].sum(0)
+        curvature = (complement - sigma).mul_(x).add_(2).mul_(sigma).mul_(complement).mul_(slope)
+        return (grad * factor).addcmul_(curvature, grad_slope), grad_slope * factor

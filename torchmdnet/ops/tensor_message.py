@@ -48,9 +48,12 @@ def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
 
 
 def tensor_message_reference(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
-    """Do the same with PyTorch's own operations."""
+    """Do the same with PyTorch's own operations.
+
+    ``index_select`` because the gradient of plain indexing adds up in no fixed order when there are several threads.
+    """
     part = torch.tensor(PART, device=x.device)
-    edges = weight[:, part][graph.pair] * x.transpose(0, 1)[graph.sender]
+    edges = weight.index_select(1, part).index_select(0, graph.pair) * x.transpose(0, 1).index_select(0, graph.sender)
     return scatter_sum(edges, graph.receiver, x.shape[1]).transpose(0, 1)
 
 
@@ -60,7 +63,7 @@ def tensor_message_weight_reference(x: Tensor, y: Tensor, graph: Graph) -> Tenso
     Shapes: x, y: (9, N, C) -> (P, 3, C).
     """
     part = torch.tensor(PART, device=x.device)
-    edges = (x.transpose(0, 1)[graph.sender] * y.transpose(0, 1)[graph.receiver]).transpose(0, 1)
+    edges = x.index_select(1, graph.sender) * y.index_select(1, graph.receiver)
     by_part = scatter_sum(edges, part, 3).transpose(0, 1)
     return scatter_sum(by_part, graph.pair, graph.pair_distance.shape[0])
 

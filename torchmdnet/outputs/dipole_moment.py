@@ -25,6 +25,7 @@ class DipoleMoment(Scalar):
     r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) \|` for each system."""
 
     allows_prior = False
+    is_sum = False
     atomic_mass: Tensor
 
     def __init__(
@@ -49,6 +50,7 @@ class EquivariantDipoleMoment(EquivariantScalar):
     r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) + v_i \|` for each system (Schütt et al. 2021, PaiNN)."""
 
     allows_prior = False
+    is_sum = False
     atomic_mass: Tensor
 
     def __init__(

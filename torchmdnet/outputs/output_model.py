@@ -41,6 +41,8 @@ class OutputModel(nn.Module, ABC):
     """Whether priors, which add energies, make sense with this head."""
     is_differentiable: ClassVar[bool] = True
     """Whether the value is one number, which has a gradient."""
+    is_sum: ClassVar[bool] = True
+    """Whether the value is the sum of the atoms' terms, with ``reduce_op`` 'add'."""
 
     def __init__(self, *, reduce_op: str = "add") -> None:
         super().__init__()

@@ -80,7 +80,8 @@ class EquivariantScalar(OutputModel):
 
     def reset_parameters(self) -> None:
         for block in self.output_network:
-            block.reset_parameters()
+            if isinstance(block, GatedEquivariantBlock):
+                block.reset_parameters()
 
     def pre_reduce(self, features: AtomFeatures) -> Tensor:
         x, v = through_gated_network(self.output_network, features)

@@ -13,11 +13,10 @@ class EquivariantVectorOutput(EquivariantScalar):
     """Sum of the atoms' vectors, (B, 3): always a sum, whatever ``reduce_op`` the configuration names."""
 
     allows_prior = False
+    is_sum = False
     is_differentiable = False
 
-    def __init__(
-        self, hidden_channels: int, activation: str = "silu", *, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, hidden_channels: int, activation: str = "silu", *, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(hidden_channels, activation, dtype=dtype)
 
     def pre_reduce(self, features: AtomFeatures) -> Tensor:

@@ -1,5 +1,6 @@
 """How a command ends: what the user can mend is one line, what we must mend keeps its traceback."""
 
+import logging
 import sys
 import traceback
 import warnings
@@ -7,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch.distributed as dist
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 import torchmdnet
 from torchmdnet.training.guard import NonFiniteError
 
-__all__ = ["run_command"]
+__all__ = ["quiet_lightning", "run_command"]
 
 SUCCESS, FAILURE, WRONG_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -37,6 +39,15 @@ def run_command(name: str, command: Callable[[], None]) -> int:
         except Exception as error:
             return _failed(name, error)
     return SUCCESS
+
+
+def quiet_lightning() -> None:
+    """Leave out what Lightning and PyTorch say about themselves: hardware found, advice on workers and the like."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.simplefilter("ignore", PossibleUserWarning)
+    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`")
+    warnings.filterwarnings("ignore", "Grad strides do not match")  # of a (1, n) weight
 
 
 def _failed(name: str, error: Exception) -> int:
@@ -71,9 +82,13 @@ def _is_users(error: Exception) -> bool:
 
 
 def _is_lost_peer(error: Exception) -> bool:
-    is_connected = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-    text = str(error).lower()
-    return is_connected and isinstance(error, RuntimeError) and any(word in text for word in _LOST_PEER)
+    """While the processes meet the error has a type of its own, later only its text tells."""
+    if not dist.is_available() or not isinstance(error, RuntimeError):
+        return False
+    is_connected = dist.is_initialized() and dist.get_world_size() > 1
+    return isinstance(error, dist.DistError) or (
+        is_connected and any(word in str(error).lower() for word in _LOST_PEER)
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,19 +1,15 @@
 """``torchmd-train``: train a model from a YAML file and options, and print its errors."""
 
-import logging
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
-from lightning.fabric.utilities.warnings import PossibleUserWarning
-
 from torchmdnet.checkpoint import load_checkpoint
 from torchmdnet.config import Config, parse_arguments, read_command_line, read_yaml
-from torchmdnet.scripts.reporting import run_command
-from torchmdnet.training.distributed import is_rank_zero
+from torchmdnet.scripts.reporting import quiet_lightning, run_command
+from torchmdnet.training.distributed import disconnect, is_rank_zero
 from torchmdnet.training.run import TrainingResult, train
 
 __all__ = ["main", "read_config"]
@@ -29,14 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(argv: Sequence[str]) -> None:
     config = read_config(argv)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.simplefilter("ignore", PossibleUserWarning)  # advice on workers and logging intervals
-    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`")  # Lightning to itself
+    quiet_lightning()
     with _logged(Path(config.log_dir) / "log" if config.redirect and is_rank_zero() else None):
         result = train(config)
         if is_rank_zero():
             _print_files(result)
+    disconnect()
 
 
 def read_config(argv: Sequence[str]) -> Config:

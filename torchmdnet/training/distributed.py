@@ -6,7 +6,7 @@ from typing import Any
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["gather_objects", "is_rank_zero", "sum_over_ranks", "world_size"]
+__all__ = ["disconnect", "gather_objects", "is_rank_zero", "sum_over_ranks", "world_size"]
 
 _RANK_VARIABLES = ("RANK", "SLURM_PROCID", "GROUP_RANK", "NODE_RANK", "LOCAL_RANK")
 
@@ -42,6 +42,12 @@ def gather_objects(value: Any) -> list[Any]:
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def disconnect() -> None:
+    """Leave the other processes, at the end of a run that went well."""
+    if _connected():
+        dist.destroy_process_group()
 
 
 def _connected() -> bool:

@@ -84,6 +84,8 @@ class LNNP(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of one batch."""
         total = self._loss(self._predict(batch, stage="train"), stage="train")
+        if world_size() > 1:  # processes wait for the gradient of every weight, also of a bias that forces do not have
+            total = total + 0.0 * torch.stack([weight.sum() for weight in self.model.parameters()]).sum()
         self._last_loss, self._last_frames = total.detach(), batch.to_dict().get("frame")
         return total
 
@@ -134,7 +136,12 @@ class LNNP(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """AdamW; the schedule is stepped here and not by Lightning, so that a checkpoint holds it after its step."""
         options = self.options
-        optimizer = AdamW(self.model.parameters(), lr=options["lr"], weight_decay=options["weight_decay"])
+        optimizer = AdamW(
+            self.model.parameters(),
+            lr=options["lr"],
+            weight_decay=options["weight_decay"],
+            fused=options["precision"] not in {16, "16-mixed"},  # the gradient scaler cannot clip a fused step
+        )
         num_steps = self.trainer.estimated_stepping_batches
         self.schedule = LearningRate(optimizer, options, num_steps=int(num_steps))
         return optimizer

@@ -63,10 +63,11 @@ def train(config: Config) -> TrainingResult:
     data = DataModule(options)
     data.setup("fit")
     module = _create_module(options, data)
-    checkpoint, callbacks = _create_callbacks(config, has_validation=len(data.idx_val) > 0)
+    has_validation = len(data.idx_val) > 0
+    checkpoint, callbacks = _create_callbacks(config, has_validation=has_validation)
     is_same_folder = resumed_epoch is not None and Path(options["load_model"]).resolve().parent == folder.resolve()
     loggers = create_loggers(options, resumed_epoch=resumed_epoch if is_same_folder else None)
-    trainer = create_trainer(options, callbacks=callbacks, loggers=loggers)
+    trainer = create_trainer(options, callbacks=callbacks, loggers=loggers, has_validation=has_validation)
     trainer.fit(
         module,
         datamodule=data,

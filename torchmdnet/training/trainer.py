@@ -47,7 +47,11 @@ def choose_devices(options: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def create_trainer(
-    options: Mapping[str, Any], *, callbacks: Sequence[Callback] = (), loggers: Sequence[Logger] = ()
+    options: Mapping[str, Any],
+    *,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+    has_validation: bool = True,
 ) -> pl.Trainer:
     """A trainer for the machines, the precision and the length that the options name.
 
@@ -58,6 +62,7 @@ def create_trainer(
         options: By key.
         callbacks: Their order is kept.
         loggers: Where metrics go.
+        has_validation: Whether there are validation frames.
 
     Raises:
         ValueError: The devices or the precision are not to be had.
@@ -67,10 +72,6 @@ def create_trainer(
     if precision == "16-mixed" and accelerator == "cpu":
         raise ValueError(f"precision: got {options['precision']}, which needs a GPU; the CPU has bf16-mixed")
     is_parallel = num_devices * options["num_nodes"] > 1
-    # unused weights are normal: a model's last layer may predict vectors that a scalar head ignores
-    strategy = DDPStrategy(
-        timeout=PEER_TIMEOUT, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
-    )
     plugins: list[Any] = [AtomicTorchCheckpointIO()]
     if SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))  # its checkpoints are of unfinished epochs
@@ -78,7 +79,7 @@ def create_trainer(
         accelerator=accelerator,
         devices=num_devices,
         num_nodes=options["num_nodes"],
-        strategy=strategy if is_parallel else "auto",
+        strategy=DDPStrategy(timeout=PEER_TIMEOUT) if is_parallel else "auto",
         precision=precision,
         max_epochs=options["num_epochs"],
         gradient_clip_val=options["gradient_clipping"] or None,
@@ -91,6 +92,7 @@ def create_trainer(
         inference_mode=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
+        limit_val_batches=None if has_validation else 0,
         log_every_n_steps=1,
         reload_dataloaders_every_n_epochs=1 if options["test_interval"] > 0 else 0,
     )

@@ -1,0 +1,78 @@
+"""Models reproduce TorchMD-NET: weights, inputs, energies and forces recorded there, in float64.
+
+Frozen output: values of TorchMD-NET's pure Python path, which these equations match to rounding.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from torchmdnet.factory import create_model
+from torchmdnet.models import MODELS
+from torchmdnet.outputs import OUTPUTS
+from torchmdnet.potential import TorchMD_Net
+from torchmdnet.priors import PRIORS
+
+FOLDER = Path(os.environ.get("TORCHMDNET_TEST_DATA", "")) / "contract" / "test_vectors"
+CASES = sorted(path.stem for path in FOLDER.glob("*.npz")) if "TORCHMDNET_TEST_DATA" in os.environ else []
+
+Case = dict[str, np.ndarray]
+
+
+def read(name: str, folder: Path) -> tuple[dict[str, Any], Case]:
+    with np.load(folder / "contract" / "test_vectors" / f"{name}.npz") as file:
+        case = {key: file[key] for key in file.files}
+    return json.loads(str(case.pop("args"))), case
+
+
+def skip_unknown(args: dict[str, Any]) -> None:
+    """Say which part of a case this version does not have."""
+    if args["model"] not in MODELS:
+        pytest.skip(f"the model {args['model']} is not in the registry")
+    if args["output_model"] not in OUTPUTS:
+        pytest.skip(f"the head {args['output_model']} is not in the registry")
+    for prior in args["prior_model"] or []:
+        for name in [prior] if isinstance(prior, str) else prior:
+            if name not in PRIORS:
+                pytest.skip(f"the prior {name} is not in the registry")
+
+
+def load(args: dict[str, Any], case: Case) -> TorchMD_Net:
+    model = create_model(args)
+    weights = {key.removeprefix("sd::"): torch.as_tensor(value) for key, value in case.items() if "sd::" in key}
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def evaluate(model: TorchMD_Net, case: Case) -> tuple[Tensor, Tensor]:
+    def field(name: str) -> Tensor | None:
+        return torch.as_tensor(case[name]) if name in case else None
+
+    z, pos, batch = (torch.as_tensor(case[name]) for name in ("z", "pos", "batch"))
+    y, neg_dy = model(z, pos, batch, box=field("box"), q=field("q"))
+    return y, neg_dy
+
+
+@pytest.mark.parametrize("name", CASES or [pytest.param("", marks=pytest.mark.skip("no test data"))])
+def test_reproduces_energies_and_forces_of_torchmd_net(name: str, test_data: Path) -> None:
+    args, case = read(name, test_data)
+    skip_unknown(args)
+    y, neg_dy = evaluate(load(args, case), case)
+    torch.testing.assert_close(y, torch.as_tensor(case["y"]), rtol=1e-10, atol=1e-10)
+    if neg_dy.numel():
+        torch.testing.assert_close(neg_dy, torch.as_tensor(case["neg_dy"]), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["tensornet", "tensornet_triclinic", "tensornet_o3_q"])
+def test_stays_within_a_float32_constant_of_the_warp_kernels(name: str, test_data: Path) -> None:
+    args, case = read(name, test_data)
+    y, neg_dy = evaluate(load(args, case), case)
+    # Those kernels round 1/3 to float32.
+    torch.testing.assert_close(y, torch.as_tensor(case["y_warp"]), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(neg_dy, torch.as_tensor(case["neg_dy_warp"]), rtol=1e-7, atol=1e-7)
