@@ -18,8 +18,7 @@ from torchmdnet.config import Config
 
 SMALL_RUN: dict[str, Any] = {
     "dataset": "ExtXYZ",
-    "model": "equivariant-transformer",
-    "num_heads": 2,
+    "model": "tensornet",
     "embedding_dimension": 8,
     "num_layers": 1,
     "num_rbf": 8,

@@ -146,8 +146,11 @@ def test_reference_energies_come_back_on_demand(tmp_path):
     torch.testing.assert_close(total - without, torch.tensor([[6.0 + 4 * 1.0]]))
 
 
+FILES_OF_TORCHMD_NET = ["equivariant-transformer", "graph-network", "tensornet", "tensornet_oldlayout", "transformer"]
+
+
 @pytest.mark.filterwarnings("ignore:this TensorNet checkpoint does not say its tensor layout:UserWarning")
-@pytest.mark.parametrize("name", ["equivariant-transformer", "tensornet", "tensornet_oldlayout"])
+@pytest.mark.parametrize("name", FILES_OF_TORCHMD_NET)
 def test_files_of_torchmd_net_give_its_numbers(test_data, name):
     folder = test_data / "contract" / "test_vectors" / "ckpt"
     expected = json.loads((folder / "expected.json").read_text())

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,9 @@ from torchmdnet.config import Config, parse_arguments
 from torchmdnet.models.model import create_model
 
 REPOSITORY = Path(__file__).parent.parent
-PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").rglob("*.md")])
+PAGES = sorted(
+    [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "examples").rglob("*.md")]
+)
 
 MODEL_OPTIONS = {"model": "tensornet", "output_model": "Scalar", "embedding_dimension": 16, "num_layers": 1}
 MODEL_OPTIONS |= {"num_rbf": 8, "precision": 32, "derivative": True}
@@ -89,7 +92,7 @@ def test_training_commands_have_options_that_exist(page: str, folder: Path) -> N
 def test_testing_commands_have_options_that_exist(page: str, folder: Path) -> None:
     for block in blocks(REPOSITORY / page, "bash"):
         for argv in commands(block, "torchmd-test"):
-            own = dict(pair for pair in zip(argv, argv[1:], strict=False) if pair[0] in ("--model", "--output"))
+            own = dict(pair for pair in pairwise(argv) if pair[0] in ("--model", "--output"))
             assert "--model" in own
             parse_arguments([word for word in argv if word not in {*own, *own.values()}])
 

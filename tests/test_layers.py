@@ -44,6 +44,8 @@ SEPARATE = ("models",)
 RE_EXPORTS = {
     "models/model.py",
     "models/torchmd_et.py",
+    "models/torchmd_gn.py",
+    "models/torchmd_t.py",
     "module.py",
     "data.py",
 }

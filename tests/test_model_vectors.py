@@ -64,9 +64,11 @@ def test_reproduces_energies_and_forces_of_torchmd_net(name: str, test_data: Pat
     args, case = read(name, test_data)
     skip_unknown(args)
     y, neg_dy = evaluate(load(args, case), case)
-    torch.testing.assert_close(y, torch.as_tensor(case["y"]), rtol=1e-10, atol=1e-10)
+    # TorchMD-NET keeps the constants of its priors in float32 even when it computes in float64.
+    tolerance = 1e-6 if args["prior_model"] else 1e-10
+    torch.testing.assert_close(y, torch.as_tensor(case["y"]), rtol=tolerance, atol=tolerance)
     if neg_dy.numel():
-        torch.testing.assert_close(neg_dy, torch.as_tensor(case["neg_dy"]), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(neg_dy, torch.as_tensor(case["neg_dy"]), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["tensornet", "tensornet_triclinic", "tensornet_o3_q"])

@@ -76,6 +76,12 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
                 f"{type(output_model).__name__} reads vector features, {type(representation_model).__name__} has none: "
                 "use the equivariant-transformer, or a head without vectors"
             )
+        if output_model.needs_charges and not representation_model.predicts_charges:
+            users = [name for name, cls in MODELS.items() if cls.predicts_charges]
+            raise ValueError(
+                f"{type(output_model).__name__} reads charges, {type(representation_model).__name__} predicts none: "
+                f"use {', '.join(users)} with q_dim >= 1, or another head"
+            )
         priors = [prior_model] if isinstance(prior_model, BasePrior) else list(prior_model or [])
         if priors and not output_model.allows_prior:
             warnings.warn(

@@ -1,7 +1,7 @@
 """Make the quick-start data set: small organic molecules from GFN2-xTB molecular dynamics, with energies and forces.
 
     pip install "tblite>=0.4"
-    OMP_NUM_THREADS=1 python generate.py              # about 12 minutes on one core; writes next to this file
+    OMP_NUM_THREADS=1 python generate.py              # about 10 minutes on one core; writes next to this file
 
 Three files come out, in extended XYZ with energies in eV and forces in eV/Å:
 

@@ -97,7 +97,7 @@ def test_an_unknown_basis_is_named_with_the_known_ones() -> None:
 
 
 def test_cutoffs_out_of_order_are_refused() -> None:
-    with pytest.raises(ValueError, match="0 <= lower < upper; got lower 6.0 and upper 5.0"):
+    with pytest.raises(ValueError, match=r"0 <= lower < upper; got lower 6\.0 and upper 5\.0"):
         basis("gauss", 6.0)
 
 

@@ -48,7 +48,7 @@ def test_casts_to_the_type_of_the_model() -> None:
         (
             {"z": torch.tensor([1, 6, 10])},
             ValueError,
-            "atomic number of atom 2 is 10, this model knows 0 to 9: .*max_z",
+            "of atom 2 is 10, this model knows 0 to 9: .*max_z",
         ),
         ({"z": torch.tensor([1, -6, 1])}, ValueError, "atomic number of atom 1 is -6"),
         ({"pos": POS.long()}, TypeError, "pos must be floating point; got torch.int64"),

@@ -51,10 +51,15 @@ def test_takes_tensors_of_one_type_only() -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "0"])
-def test_python_m_torchmdnet_tells_what_is_installed(mode: str) -> None:
+def test_python_m_torchmdnet_tells_what_is_installed(mode: str, tmp_path: Path) -> None:
     environment = {**os.environ, "TORCHMD_NATIVE": mode}
     run = subprocess.run(
-        [sys.executable, "-m", "torchmdnet"], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "torchmdnet"],
+        cwd=tmp_path,  # not the sources, which may hold no library, but what is installed
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     rows = dict(line.split(maxsplit=1) for line in run.stdout.replace("native ops", "native").splitlines())
     assert rows["torch"] == torch.__version__

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,9 +14,44 @@ import pytest
 from torchmdnet.training.distributed import is_rank_zero
 from torchmdnet.training.run import train
 
+CABLE = """
+link add left{id} type veth peer name right{id}
+link set left{id} netns left{id}
+link set right{id} netns right{id}
+-n left{id} addr add 10.99.0.1/24 dev left{id}
+-n right{id} addr add 10.99.0.2/24 dev right{id}
+-n left{id} link set left{id} up
+-n right{id} link set right{id} up
+-n left{id} link set lo up
+-n right{id} link set lo up
+"""
+"""Arguments of ``ip`` that join two network namespaces."""
+
+
+def ip(arguments):
+    return subprocess.run(["ip", *arguments.split()], capture_output=True, check=False).returncode == 0
+
 
 @pytest.fixture
-def two_nodes(options, write_yaml, tmp_path):
+def hosts():
+    """Words before a command, and address and network device, of two machines.
+
+    They are two network namespaces where these may be made, or else this machine twice.
+    """
+    number = os.getpid() % 10000
+    names = [f"left{number}", f"right{number}"]
+    made = shutil.which("ip") is not None and all(ip(f"netns add {name}") for name in names)
+    if made and all(ip(line.format(id=number)) for line in CABLE.strip().splitlines()):
+        yield [(["ip", "netns", "exec", name], "10.99.0.1", name) for name in names]
+    else:
+        yield [([], "127.0.0.1", "lo")] * 2
+    if made:
+        for name in names:
+            ip(f"netns del {name}")
+
+
+@pytest.fixture
+def two_nodes(hosts, options, write_yaml, tmp_path):
     """Function that starts both processes; each node has a log folder of its own, as without a shared disk."""
     started = []
 
@@ -23,13 +59,14 @@ def two_nodes(options, write_yaml, tmp_path):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        for rank in range(2):
+        for rank, (prefix, address, device) in enumerate(hosts):
             folder = tmp_path / f"node{rank}"
             conf = write_yaml(options | given | {"num_nodes": 2, "log_dir": str(folder)}, f"node{rank}.yaml")
-            variables = {"NODE_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            variables = {"NODE_RANK": str(rank), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
             process = subprocess.Popen(
-                [sys.executable, "-m", "torchmdnet.scripts.train", "--conf", str(conf)],
-                env=os.environ | variables | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+                [*prefix, sys.executable, "-m", "torchmdnet.scripts.train", "--conf", str(conf)],
+                cwd=tmp_path,  # not the sources: what is installed is run
+                env=os.environ | variables | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": device},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -69,7 +69,9 @@ def test_after_kill_9(whole, write_yaml, tmp_path):
     folder = tmp_path / "killed"
     conf = write_yaml(options | {"log_dir": str(folder)}, "killed.yaml")
     command = [sys.executable, "-m", "torchmdnet.scripts.train", "--conf", str(conf)]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # in another folder than the sources, so that what is installed is run
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     while not (folder / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)

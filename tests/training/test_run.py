@@ -3,9 +3,11 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from ase.io import read, write
 
 from torchmdnet.checkpoint import load_model
 from torchmdnet.config import Config
@@ -99,6 +101,14 @@ def test_model_of_the_checkpoint_has_the_reported_errors(finished):
     assert 1000 * (energy - batch.y).abs().mean().item() == pytest.approx(reported["energy"].mae, rel=1e-3)
 
 
+def test_validation_is_that_of_the_averaged_weights(finished):
+    result, folder = finished
+    content = torch.load(folder / "best.ckpt", weights_only=True)
+    logged = float(rows(folder)[content["epoch"]]["val_neg_dy_l1_loss"])
+    reported = {row.quantity: row for row in result.errors["val"].rows}
+    assert 1000 * logged == pytest.approx(reported["forces"].mae, rel=1e-5)
+
+
 def test_table_of_errors_is_in_files_too(finished):
     result, folder = finished
     stored = json.loads((folder / "test_errors.json").read_text())
@@ -147,6 +157,28 @@ def test_trains_in_other_precisions(config, precision):
     result = train(config(precision=precision, num_epochs=1))
     dtype = torch.float64 if precision == 64 else torch.float32
     assert {weight.dtype for weight in result.module.model.parameters()} == {dtype}
+
+
+def test_trains_the_equivariant_transformer(config):
+    result = train(config(model="equivariant-transformer", num_heads=2, num_epochs=1))
+    assert result.errors["test"].rows
+
+
+def test_trains_on_stress(config, options, tmp_path):
+    frames = read(options["dataset_root"], ":")
+    for atoms in frames:
+        atoms.set_cell([5.0, 5.5, 6.0])
+        atoms.pbc = True
+        atoms.calc.results["stress"] = np.full(6, 0.01)
+    write(tmp_path / "periodic.xyz", frames)
+    result = train(config(dataset_root=str(tmp_path / "periodic.xyz"), stress_weight=1.0, num_epochs=1))
+    assert "val_stress_l1_loss" in rows(result.best.parent)[0]
+    assert [row.unit for row in result.errors["test"].rows if row.quantity == "stress"] == ["meV/Å³"]
+
+
+def test_energies_alone_need_no_forces(config):
+    result = train(config(derivative=False, num_epochs=1))
+    assert {row.quantity for row in result.errors["test"].rows} == {"energy", "energy per atom"}
 
 
 def test_smoothed_loss_and_clipping_and_cosine_and_warm_up_work_together(config):

@@ -35,6 +35,10 @@ class AtomFilter(Representation):
         return self.model.uses_charge
 
     @property
+    def predicts_charges(self) -> bool:  # type: ignore[override]
+        return self.model.predicts_charges
+
+    @property
     def uses_spin(self) -> bool:  # type: ignore[override]
         return self.model.uses_spin
 
@@ -46,7 +50,7 @@ class AtomFilter(Representation):
         return self.model.default_box()
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
-        x, v, system = self.model.represent(system, second_derivatives=second_derivatives)
+        x, v, system, charges = self.model.represent(system, second_derivatives=second_derivatives)
         keep = system.z > self.remove_threshold
         kept = torch.zeros(system.num_systems, dtype=torch.long, device=keep.device)
         kept.index_add_(0, system.batch, keep.long())
@@ -58,4 +62,6 @@ class AtomFilter(Representation):
                 "every system needs an atom with a larger atomic number"
             )
         filtered = system._replace(z=system.z[keep], pos=system.pos[keep], batch=system.batch[keep])
-        return AtomFeatures(x[keep], None if v is None else v[keep], filtered)
+        return AtomFeatures(
+            x[keep], None if v is None else v[keep], filtered, None if charges is None else charges[keep]
+        )

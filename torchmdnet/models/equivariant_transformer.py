@@ -8,18 +8,15 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
+from torchmdnet.nn.attention import attention_scores, check_attention, distance_factor, split_heads
 from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
-from torchmdnet.nn.jets import Jet, jet_activation, jet_linear
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.ops.scatter import scatter_sum
 
-__all__ = ["DISTANCE_INFLUENCES", "EquivariantAttention", "TorchMD_ET"]
-
-DISTANCE_INFLUENCES = ("keys", "values", "both", "none")
-"""Which side of the attention reads the distance."""
+__all__ = ["EquivariantAttention", "TorchMD_ET"]
 
 
 def sender_direction(graph: Graph) -> Tensor:
@@ -86,19 +83,14 @@ class EquivariantAttention(nn.Module):
         o1, o2, o3 = self.o_proj(scalars).split(self.hidden_channels, dim=-1)
         return (p1 * p2).sum(1) * o2 + o3, p3 * o1.unsqueeze(1) + vectors
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1))
-
-    def _distance_factor(self, functions: DistanceFunctions, linear: nn.Linear) -> Jet:
-        return jet_activation(jet_linear(functions.rbf, linear.weight, linear.bias), self.act)
-
     def _weights(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
         """Attention of each edge. (E, heads, 1)"""
-        product = self.q_proj(y).index_select(0, graph.receiver) * self.k_proj(y).index_select(0, graph.sender)
+        factor = None
         if self.dk_proj is not None:
-            factor = functions.attach(self._distance_factor(functions, self.dk_proj))
-            product = product * factor.index_select(0, graph.pair)
-        weight = self.attn_activation(self._heads(product).sum(-1))
+            factor = functions.attach(distance_factor(functions, self.dk_proj, self.act))
+        query, key = self.q_proj(y), self.k_proj(y)
+        scores = attention_scores(query, key, factor=factor, graph=graph, num_heads=self.num_heads)
+        weight = self.attn_activation(scores)
         if not self.vector_cutoff:
             weight = weight * functions.attach(functions.cutoff).index_select(0, graph.pair)
         return weight.unsqueeze(-1)
@@ -107,12 +99,12 @@ class EquivariantAttention(nn.Module):
         """Values [s, v1, v2] of each head and edge. (E, heads, 3 C / heads)"""
         values = self.v_proj(y).index_select(0, graph.sender)
         if self.dv_proj is not None:
-            jet = self._distance_factor(functions, self.dv_proj)
+            jet = distance_factor(functions, self.dv_proj, self.act)
             factor = functions.attach_faded(jet) if self.vector_cutoff else functions.attach(jet)
             values = values * factor.index_select(0, graph.pair)
         elif self.vector_cutoff:
             values = values * functions.attach(functions.cutoff).index_select(0, graph.pair)
-        return self._heads(values)
+        return split_heads(values, self.num_heads)
 
     def _messages(
         self, values: Tensor, weight: Tensor, *, v: Tensor, graph: Graph, direction: Tensor
@@ -120,7 +112,7 @@ class EquivariantAttention(nn.Module):
         """Sums over senders. -> (N, C), (N, 3, C)"""
         s, v1, v2 = (part.unsqueeze(1) for part in values.split(self.hidden_channels // self.num_heads, dim=-1))
         scalar = s * weight.unsqueeze(1)
-        vector = self._heads(v.index_select(0, graph.sender)) * v1 + direction[:, :, None, None] * v2
+        vector = split_heads(v.index_select(0, graph.sender), self.num_heads) * v1 + direction[:, :, None, None] * v2
         summed = scatter_sum(torch.cat([scalar, vector], dim=1), graph.receiver, v.shape[0]).flatten(2)
         return summed[:, 0], summed[:, 1:]
 
@@ -174,16 +166,7 @@ class TorchMD_ET(Representation):  # noqa: N801  the public name
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if hidden_channels % num_heads:
-            raise ValueError(
-                f"the number of channels must be a multiple of num_heads; got {hidden_channels} channels "
-                f"and {num_heads} heads"
-            )
-        if distance_influence not in DISTANCE_INFLUENCES:
-            raise ValueError(
-                f"distance_influence {distance_influence!r} is not known; choose one of "
-                f"{', '.join(DISTANCE_INFLUENCES)}"
-            )
+        check_attention(hidden_channels, num_heads=num_heads, distance_influence=distance_influence)
         act = activation_class(activation)
         self.hidden_channels = hidden_channels
         self.cutoff_lower = cutoff_lower

@@ -11,15 +11,12 @@ from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
 from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.representation import AtomFeatures, Representation
-from torchmdnet.nn.tensor_layers import RadialNetwork, TensorEmbedding, part_linear, reset_defaults, tensor_linears
-from torchmdnet.nn.tensors import from_matrix, part_squared_norms, tensor_basis, to_matrix
-from torchmdnet.ops.tensor_algebra import anticommutator, matrix_product, normalize
+from torchmdnet.nn.tensor_interaction import TensorInteraction, check_group
+from torchmdnet.nn.tensor_layers import TensorEmbedding, reset_defaults
+from torchmdnet.nn.tensors import part_squared_norms
 from torchmdnet.ops.tensor_message import tensor_message
 
-__all__ = ["GROUPS", "Interaction", "TensorNet"]
-
-GROUPS = ("O(3)", "SO(3)")
-"""Symmetry of the model: with reflections or without."""
+__all__ = ["Interaction", "TensorNet"]
 
 
 def charge_factor(q: Tensor, batch: Tensor, dtype: torch.dtype) -> Tensor:
@@ -27,42 +24,14 @@ def charge_factor(q: Tensor, batch: Tensor, dtype: torch.dtype) -> Tensor:
     return (1 + 0.1 * q.to(dtype))[batch].unsqueeze(-1)
 
 
-class Interaction(nn.Module):
-    r"""One update of the tensors.
-
-    With :math:`Y = \mathrm{linear}(X / (\|X\|^2 + 1))` and the message :math:`M_i = \sum_j w(d_{ij}) Y_j` the product
-    is :math:`T = \kappa (Y M + M Y)` in O(3), :math:`T = 2 Y M` in SO(3); with
-    :math:`D = \mathrm{linear}(T / (\|T\|^2 + 1))` the update is :math:`X + D + \kappa D^2`.
-    """
-
-    def __init__(self, hidden_channels: int, num_rbf: int, *, activation: type[nn.Module], group: str) -> None:
-        super().__init__()
-        self.group = group
-        self.act = activation()
-        self.linears_scalar = RadialNetwork(hidden_channels, num_rbf)
-        self.linears_tensor = tensor_linears(hidden_channels, 6)
-        self.register_buffer("basis", tensor_basis(), persistent=False)
-
-    basis: Tensor
+class Interaction(TensorInteraction):
+    r"""One update of the tensors; its message is :math:`M_i = \sum_j w(d_{ij}) Y_j`."""
 
     def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions, kappa: Tensor | None) -> Tensor:
         """x: (9, N, C), kappa: (N, 1) or None for 1 -> (9, N, C)"""
-        x = normalize(x)
-        y = part_linear(x, list(self.linears_tensor)[:3])
+        x, y = self.mixed(x)
         message = tensor_message(self.linears_scalar(functions, self.act), y, graph)
-        product = self._product(to_matrix(y, self.basis), to_matrix(message, self.basis))
-        t = from_matrix(product, self.basis)
-        if kappa is not None and self.group == "O(3)":
-            t = kappa * t
-        delta = part_linear(normalize(t), list(self.linears_tensor)[3:])
-        matrix = to_matrix(delta, self.basis)
-        square = from_matrix(matrix_product(matrix, matrix), self.basis)
-        return x + delta + (square if kappa is None else kappa * square)
-
-    def _product(self, y: Tensor, message: Tensor) -> Tensor:
-        if self.group == "O(3)":
-            return anticommutator(y, message)
-        return 2 * matrix_product(y, message)
+        return self.updated(x, y, message=message, kappa=kappa)
 
 
 class TensorNet(Representation):
@@ -108,11 +77,7 @@ class TensorNet(Representation):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if equivariance_invariance_group not in GROUPS:
-            raise ValueError(
-                f"equivariance_invariance_group {equivariance_invariance_group!r} is not known; "
-                f"choose one of {', '.join(GROUPS)}"
-            )
+        check_group(equivariance_invariance_group)
         act = activation_class(activation)
         self.cutoff_lower = cutoff_lower
         self.cutoff_upper = cutoff_upper

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from torchmdnet.graph import Graph
-from torchmdnet.nn.tensors import PART_SIZES
+from torchmdnet.ops.tensor_algebra import PART_SIZES
 
 __all__ = ["EdgeTable", "edge_table", "environment_tensor"]
 

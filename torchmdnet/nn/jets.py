@@ -6,12 +6,13 @@ one. Such a result has no second derivative with respect to d. Where one is need
 PyTorch differentiates it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from torchmdnet.nn.activations import SiLU
+from torchmdnet.ops.faded_slope import attach_slope
 from torchmdnet.ops.silu import silu_jet
 
 __all__ = ["Jet", "attach_jet", "attach_product", "jet_activation", "jet_linear"]
@@ -50,44 +51,13 @@ def attach_jet(jet: Jet, distance: Tensor) -> Tensor:
     if jet.slope is None:
         return jet.value
     one = torch.ones_like(distance).unsqueeze(-1)
-    result: Tensor = _AttachProduct.apply(jet.value, jet.slope, one, torch.zeros_like(one), distance)
-    return result
+    return attach_product(jet, Jet(one, torch.zeros_like(one)), distance=distance)
 
 
 def attach_product(jet: Jet, factor: Jet, *, distance: Tensor) -> Tensor:
     """Product with a factor of one fixed column, as a function of the distance. distance: (P,) -> (P, C)"""
+    product = jet.value * factor.value
     if jet.slope is None or factor.slope is None:
-        return jet.value * factor.value
-    result: Tensor = _AttachProduct.apply(jet.value, jet.slope, factor.value, factor.slope, distance)
-    return result
-
-
-class _AttachProduct(torch.autograd.Function):
-    """(f, f', c, c', d) -> f c, whose derivative by d is f' c + f c'."""
-
-    @staticmethod
-    def forward(ctx: Any, f: Tensor, f_slope: Tensor, c: Tensor, c_slope: Tensor, distance: Tensor) -> Tensor:
-        ctx.save_for_backward(f, f_slope, c, c_slope)
-        return f * c
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, Tensor]:
-        f, f_slope, c, c_slope = ctx.saved_tensors
-        return grad * c, None, None, None, _ProductSlope.apply(grad, f, f_slope, c, c_slope)
-
-
-class _ProductSlope(torch.autograd.Function):
-    """(g, f, f', c, c') -> sum over columns of g (f' c + f c')."""
-
-    @staticmethod
-    def forward(ctx: Any, grad: Tensor, f: Tensor, f_slope: Tensor, c: Tensor, c_slope: Tensor) -> Tensor:
-        slope = (f_slope * c).addcmul_(f, c_slope)
-        ctx.save_for_backward(grad, slope, c, c_slope)
-        return (grad * slope).sum(-1)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        grad, slope, c, c_slope = ctx.saved_tensors
-        column = grad_grad.unsqueeze(-1)
-        return slope * column, grad * (column * c_slope), grad * (column * c), None, None
+        return product
+    slopes = {"f": jet.value, "f_slope": jet.slope, "c": factor.value, "c_slope": factor.slope}
+    return attach_slope(product, distance, **slopes)

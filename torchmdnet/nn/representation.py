@@ -19,6 +19,8 @@ class AtomFeatures(NamedTuple):
     """Vector features of an equivariant model. (N, 3, C)"""
     system: System
     """The atoms that the rows belong to."""
+    charges: Tensor | None = None
+    """Charges, in e, of a model that predicts them: K of each layer. (N, L, K)"""
 
 
 class Representation(nn.Module, ABC):
@@ -30,6 +32,8 @@ class Representation(nn.Module, ABC):
     """Whether the result depends on the total charge q."""
     uses_spin: ClassVar[bool] = False
     """Whether the result depends on the spin s."""
+    predicts_charges: ClassVar[bool] = False
+    """Whether the features come with a charge of each atom, which heads may read."""
     max_z: int
     """Atomic numbers below this one have an embedding."""
 
@@ -70,5 +74,5 @@ class Representation(nn.Module, ABC):
         if box is not None:
             box = box.expand(num_systems, 3, 3)
         system = System(z=z, pos=pos, batch=batch, num_systems=num_systems, box=box, pbc=pbc, q=q, s=s)
-        x, v, kept = self.represent(system)
+        x, v, kept, _ = self.represent(system)
         return x, v, kept.z, kept.pos, kept.batch

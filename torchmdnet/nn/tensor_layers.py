@@ -10,7 +10,8 @@ from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.environment import environment_tensor
 from torchmdnet.nn.jets import jet_activation, jet_linear
-from torchmdnet.nn.tensors import PART_SIZES, direction_components, squared_norm
+from torchmdnet.nn.tensors import direction_components, squared_norm
+from torchmdnet.ops.tensor_algebra import PART_SIZES
 
 __all__ = ["RadialNetwork", "TensorEmbedding", "edge_components", "part_linear", "reset_defaults", "tensor_linears"]
 

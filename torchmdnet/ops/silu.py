@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchmdnet.ops import native
+
 __all__ = ["silu", "silu_jet", "silu_jet_reference", "silu_reference"]
 
 
@@ -75,16 +77,22 @@ class _SiLUJet(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         sigma = torch.sigmoid(x)
+        ctx.save_for_backward(x, slope, sigma)
+        if native.runs_natively(x, sigma, slope):
+            value, value_slope = torch.ops.torchmdnet.silu_jet(x.contiguous(), sigma.contiguous(), slope.contiguous())
+            return value, value_slope
         value = x * sigma
-        factor = torch.addcmul(sigma, value, 1 - sigma)
-        ctx.save_for_backward(x, slope, sigma, factor)
-        return value, factor * slope
+        return value, (sigma + value * (1 - sigma)) * slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor, grad_slope: Tensor) -> tuple[Tensor, Tensor]:
-        x, slope, sigma, factor = ctx.saved_tensors
-        # s'' = sigma (1 - sigma) (2 + x (1 - 2 sigma))
-        complement = 1 - sigma
-        curvature = (complement - sigma).mul_(x).add_(2).mul_(sigma).mul_(complement).mul_(slope)
-        return (grad * factor).addcmul_(curvature, grad_slope), grad_slope * factor
+        x, slope, sigma = ctx.saved_tensors
+        if native.runs_natively(grad, grad_slope, x, sigma, slope):
+            values = (value.contiguous() for value in (grad, grad_slope, x, sigma, slope))
+            grad_x, grad_of_slope = torch.ops.torchmdnet.silu_jet_backward(*values)
+            return grad_x, grad_of_slope
+        value = x * sigma
+        first = sigma + value * (1 - sigma)
+        second = (1 - sigma) * (2 * first - value)
+        return grad * first + grad_slope * slope * second, grad_slope * first

@@ -5,6 +5,7 @@ from torchmdnet.outputs.electronic_spatial_extent import ElectronicSpatialExtent
 from torchmdnet.outputs.output_model import OutputModel
 from torchmdnet.outputs.scalar import EquivariantScalar, Scalar
 from torchmdnet.outputs.vector_output import EquivariantVectorOutput
+from torchmdnet.outputs.weighted_coulomb import ScalarPlusWeightedCoulomb
 
 __all__ = [
     "OUTPUTS",
@@ -16,6 +17,7 @@ __all__ = [
     "EquivariantVectorOutput",
     "OutputModel",
     "Scalar",
+    "ScalarPlusWeightedCoulomb",
 ]
 
 OUTPUTS: dict[str, type[OutputModel]] = {
@@ -27,4 +29,5 @@ OUTPUTS: dict[str, type[OutputModel]] = {
     "EquivariantElectronicSpatialExtent": EquivariantElectronicSpatialExtent,
     "VectorOutput": EquivariantVectorOutput,
     "EquivariantVectorOutput": EquivariantVectorOutput,
+    "ScalarPlusWeightedCoulomb": ScalarPlusWeightedCoulomb,
 }

@@ -3,33 +3,20 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from torchmdnet.nn.representation import AtomFeatures
-from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.ops.reduce import reduce_rows
 
 __all__ = ["REDUCE_OPS", "OutputModel", "reduce_atoms"]
 
 REDUCE_OPS = ("add", "sum", "mean", "max", "atom_mean")
-"""Ways to reduce atoms to a system; 'mean' and 'max' are TorchMD-NET's, see :func:`reduce_atoms`."""
+"""Ways to reduce atoms to a system; 'mean' and 'max' are TorchMD-NET's, see :mod:`torchmdnet.ops.reduce`."""
 
 
 def reduce_atoms(x: Tensor, batch: Tensor, *, num_systems: int, op: str) -> Tensor:
-    r"""Reduce atoms to systems.
-
-    'add' and 'sum' add; 'atom_mean' divides by the number n of atoms. TorchMD-NET's 'mean' and 'max' count one more
-    row of zeros, and models trained there need them: :math:`\sum / (n + 1)` and :math:`\max(0, \dots)`.
-    Shapes: x: (N, C), batch: (N,) -> (B, C).
-    """
-    if op == "max":
-        index = batch.unsqueeze(-1).expand_as(x)
-        return x.new_zeros(num_systems, x.shape[1]).scatter_reduce(0, index, x, "amax", include_self=True)
-    total = scatter_sum(x, batch, num_systems)
-    if op in ("add", "sum"):
-        return total
-    count = scatter_sum(torch.ones_like(x[:, :1]), batch, num_systems)
-    return total / (count + 1 if op == "mean" else count.clamp(min=1))
+    """Reduce atoms to systems; see :func:`torchmdnet.ops.reduce.reduce_rows`. x: (N, C), batch: (N,) -> (B, C)"""
+    return reduce_rows(x, batch, num_systems, op=op)
 
 
 class OutputModel(nn.Module, ABC):
@@ -37,6 +24,8 @@ class OutputModel(nn.Module, ABC):
 
     needs_vectors: ClassVar[bool] = False
     """Whether the head reads the vector features of an equivariant model."""
+    needs_charges: ClassVar[bool] = False
+    """Whether the head reads the charges that a model predicts."""
     allows_prior: ClassVar[bool] = True
     """Whether priors, which add energies, make sense with this head."""
     is_differentiable: ClassVar[bool] = True

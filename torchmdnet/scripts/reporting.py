@@ -12,6 +12,7 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 import torchmdnet
+from torchmdnet.training.distributed import is_rank_zero
 from torchmdnet.training.guard import NonFiniteError
 
 __all__ = ["quiet_lightning", "run_command"]
@@ -28,7 +29,7 @@ def run_command(name: str, command: Callable[[], None]) -> int:
     0: success; 1: training failed; 2: input or options are wrong; 130 and 143: stopped by Ctrl-C or SIGTERM.
     """
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _say(f"{name}: warning", message)
+        warnings.showwarning = lambda message, *_, **__: is_rank_zero() and _say(f"{name}: warning", message)
         try:
             command()
         except NonFiniteError as error:

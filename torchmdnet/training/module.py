@@ -58,6 +58,7 @@ class LNNP(pl.LightningModule):
         options["prior_args"] = hparams.get("prior_args")
         options["format_version"] = FORMAT_VERSION
         self.save_hyperparameters(options)
+        self._hparams_name = "hparams"  # the argument that Lightning's load_from_checkpoint gives them to
         self.options: dict[str, Any] = options
         self.model = create_model(options, prior_model, mean, std)
         self.references = LabelReference(self.model, reduce_op=options["reduce_op"])

@@ -1,0 +1,184 @@
+"""Transformer (TorchMD-NET): attention over neighbours with scalar features alone."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchmdnet.graph import Graph, System
+from torchmdnet.neighbors import NeighborList
+from torchmdnet.nn.activations import activation_class
+from torchmdnet.nn.attention import attention_scores, check_attention, distance_factor, split_heads
+from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
+from torchmdnet.nn.mlp import reset_xavier
+from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
+from torchmdnet.nn.radial import radial_basis
+from torchmdnet.nn.representation import AtomFeatures, Representation
+from torchmdnet.ops.scatter import scatter_sum
+
+__all__ = ["MultiHeadAttention", "TorchMD_T"]
+
+
+class MultiHeadAttention(nn.Module):
+    r"""Attention over neighbours, the atom itself among them.
+
+    With y the normalised x, the weight of neighbour j at atom i is
+    :math:`a_{ij} = \psi(\sum q_i k_j \odot d^k_{ij}) \, C(d_{ij})` for each head and the result
+    :math:`W \sum_j a_{ij} \, v_j \odot d^v_{ij} + b`.
+    """
+
+    def __init__(
+        self,
+        hidden_channels: int,
+        num_rbf: int,
+        *,
+        num_heads: int,
+        distance_influence: str,
+        activation: type[nn.Module],
+        attn_activation: type[nn.Module],
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.layernorm = nn.LayerNorm(hidden_channels)
+        self.act = activation()
+        self.attn_activation = attn_activation()
+        self.q_proj = nn.Linear(hidden_channels, hidden_channels)
+        self.k_proj = nn.Linear(hidden_channels, hidden_channels)
+        self.v_proj = nn.Linear(hidden_channels, hidden_channels)
+        self.o_proj = nn.Linear(hidden_channels, hidden_channels)
+        reads_keys = distance_influence in ("keys", "both")
+        reads_values = distance_influence in ("values", "both")
+        self.dk_proj = nn.Linear(num_rbf, hidden_channels) if reads_keys else None
+        self.dv_proj = nn.Linear(num_rbf, hidden_channels) if reads_values else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform weights, zero biases."""
+        self.layernorm.reset_parameters()
+        for module in self.children():
+            if isinstance(module, nn.Linear):
+                reset_xavier(module)
+
+    def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
+        """x: (N, C) -> (N, C), to be added."""
+        y = self.layernorm(x)
+        message = self._values(y, graph, functions) * self._weights(y, graph, functions)
+        result: Tensor = self.o_proj(scatter_sum(message, graph.receiver, x.shape[0]).flatten(1))
+        return result
+
+    def _weights(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
+        """Attention of each edge. (E, heads, 1)"""
+        factor = None
+        if self.dk_proj is not None:
+            factor = functions.attach(distance_factor(functions, self.dk_proj, self.act))
+        query, key = self.q_proj(y), self.k_proj(y)
+        scores = attention_scores(query, key, factor=factor, graph=graph, num_heads=self.num_heads)
+        cutoff = functions.attach(functions.cutoff).index_select(0, graph.pair)
+        return (self.attn_activation(scores) * cutoff).unsqueeze(-1)
+
+    def _values(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
+        """Values of each head and edge. (E, heads, C / heads)"""
+        values = self.v_proj(y).index_select(0, graph.sender)
+        if self.dv_proj is not None:
+            factor = functions.attach(distance_factor(functions, self.dv_proj, self.act))
+            values = values * factor.index_select(0, graph.pair)
+        return split_heads(values, self.num_heads)
+
+
+class TorchMD_T(Representation):  # noqa: N801  the public name
+    """Transformer: invariant features after a layer norm.
+
+    Args:
+        hidden_channels: Channels C.
+        num_layers: Attention layers.
+        num_rbf: Radial functions R.
+        rbf_type: Name in ``rbf_class_mapping``.
+        trainable_rbf: Whether the radial functions are trained.
+        activation: Name in ``act_class_mapping``.
+        attn_activation: The same, for the attention weights.
+        neighbor_embedding: Whether embeddings know the neighbours' elements.
+        num_heads: Attention heads, a divisor of the channels.
+        distance_influence: 'keys', 'values', 'both' or 'none'.
+        cutoff_lower: Å; pairs closer than this are left out.
+        cutoff_upper: Å.
+        max_z: Atomic numbers are below this.
+        max_num_neighbors: Ignored: there is no cap on neighbours.
+        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: A name or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        hidden_channels: int = 128,
+        num_layers: int = 6,
+        num_rbf: int = 50,
+        rbf_type: str = "expnorm",
+        trainable_rbf: bool = True,
+        activation: str = "silu",
+        attn_activation: str = "silu",
+        neighbor_embedding: bool = True,
+        num_heads: int = 8,
+        distance_influence: str = "both",
+        cutoff_lower: float = 0.0,
+        cutoff_upper: float = 5.0,
+        max_z: int = 100,
+        max_num_neighbors: int = 32,
+        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        check_attention(hidden_channels, num_heads=num_heads, distance_influence=distance_influence)
+        act = activation_class(activation)
+        self.hidden_channels = hidden_channels
+        self.cutoff_lower = cutoff_lower
+        self.cutoff_upper = cutoff_upper
+        self.max_z = max_z
+        box = None if box_vecs is None else torch.as_tensor(box_vecs, dtype=dtype)
+        self.embedding = nn.Embedding(max_z, hidden_channels)
+        self.distance = NeighborList(cutoff_lower, cutoff_upper, loop=True, box=box, dtype=dtype)
+        self.distance_expansion = radial_basis(
+            rbf_type, cutoff_lower, cutoff_upper=cutoff_upper, num_rbf=num_rbf, trainable=trainable_rbf, dtype=dtype
+        )
+        self.neighbor_embedding = (
+            NeighborEmbedding(hidden_channels, num_rbf, max_z=max_z) if neighbor_embedding else None
+        )
+        self.attention_layers = nn.ModuleList(
+            MultiHeadAttention(
+                hidden_channels,
+                num_rbf,
+                num_heads=num_heads,
+                distance_influence=distance_influence,
+                activation=act,
+                attn_activation=activation_class(attn_activation),
+            )
+            for _ in range(num_layers)
+        )
+        self.out_norm = nn.LayerNorm(hidden_channels)
+        self.to(dtype)
+
+    def reset_parameters(self) -> None:
+        """Normal embeddings, Xavier-uniform weights, zero biases."""
+        self.embedding.reset_parameters()
+        self.distance_expansion.reset_parameters()
+        if self.neighbor_embedding is not None:
+            self.neighbor_embedding.reset_parameters()
+        for layer in self.attention_layers:
+            if isinstance(layer, MultiHeadAttention):
+                layer.reset_parameters()
+        self.out_norm.reset_parameters()
+
+    def default_box(self) -> Tensor | None:
+        return self.distance.box if bool(self.distance.box.any()) else None
+
+    def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
+        graph = self.distance(system)
+        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        x = self.embedding(system.z)
+        if self.neighbor_embedding is not None:
+            x = self.neighbor_embedding(x, system.z, graph=graph, functions=functions)
+        for layer in self.attention_layers:
+            x = x + layer(x, graph, functions=functions)
+        return AtomFeatures(self.out_norm(x), None, system)
