@@ -5,6 +5,8 @@ namespace torchmdnet {
 
 void tensor_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_message_weight(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_environment_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_product(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_normalize(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_normalize_slope(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -28,6 +30,14 @@ constexpr Op kOps[] = {
     {"tensor_message_weight",
      "tensor_message_weight(Tensor x, Tensor y, Tensor sender, Tensor row_ptr, Tensor pair, Tensor rows) -> Tensor",
      tensor_message_weight},
+    {"tensor_environment",
+     "tensor_environment(Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, Tensor row_ptr, Tensor pair)"
+     " -> Tensor",
+     tensor_environment},
+    {"tensor_environment_backward",
+     "tensor_environment_backward(Tensor grad, Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> (Tensor, Tensor, Tensor, Tensor)",
+     tensor_environment_backward},
     {"tensor_product", "tensor_product(Tensor a, Tensor b, int transpose_a, int transpose_b, int both) -> Tensor", tensor_product},
     {"tensor_normalize", "tensor_normalize(Tensor x) -> Tensor", tensor_normalize},
     {"tensor_normalize_slope", "tensor_normalize_slope(Tensor x, Tensor grad) -> Tensor", tensor_normalize_slope},

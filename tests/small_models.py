@@ -22,6 +22,7 @@ OPTIONS: dict[str, Any] = {
     "distance_influence": "both",
     "vector_cutoff": True,
     "equivariance_invariance_group": "O(3)",
+    "q_dim": 3,
     "cutoff_lower": 0.0,
     "cutoff_upper": 4.0,
     "max_z": 10,

@@ -45,6 +45,12 @@ def test_options_without_vector_cutoff_are_those_of_an_old_file():
     assert create_model(stored).representation_model.attention_layers[0].vector_cutoff is False
 
 
+def test_options_without_q_dim_are_those_of_an_old_file():
+    stored = options(model="tensornet2")
+    del stored["q_dim"]
+    assert create_model(stored).representation_model.q_dim == 0
+
+
 def test_standardisation_is_kept_in_the_model():
     model = create_model(options(), mean=torch.tensor(2.0), std=torch.tensor(3.0))
     assert (model.mean.item(), model.std.item()) == (2.0, 3.0)

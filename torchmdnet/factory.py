@@ -135,7 +135,7 @@ def create_model(
 
 def _create_representation(options: Mapping[str, Any], dtype: torch.dtype) -> Representation:
     model = _look_up("model", options["model"], MODELS)
-    given = {"vector_cutoff": False} | dict(options)
+    given = {"vector_cutoff": False, "q_dim": 0} | dict(options)
     if given["vector_cutoff"] is None:
         given["vector_cutoff"] = True
     representation: Representation = model(**_taken(model, given), dtype=dtype)

@@ -1,7 +1,7 @@
 // Element-wise steps of radial functions that carry their slope (see torchmdnet/ops/jets.py), one pass each.
 //
 // Arrays (P, C) and columns (P, 1), contiguous. Threads divide the rows.
-#include "../clones.h"
+#include "../lanes.h"
 #include "../torch_abi.h"
 
 namespace torchmdnet {

@@ -2,7 +2,7 @@
 //
 // Arrays are (9, M) and contiguous, M atoms x channels; every column m is one tensor, independent of the others. One pass
 // each: a product reads 18 M and writes 9 M numbers, normalisation reads 9, 18 or 27 M and writes 9 M. Threads divide M.
-#include "../clones.h"
+#include "../lanes.h"
 #include "../torch_abi.h"
 
 namespace torchmdnet {

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions
-from torchmdnet.nn.environment import environment_tensor
 from torchmdnet.nn.jets import jet_activation, jet_linear
 from torchmdnet.nn.tensors import direction_components, squared_norm
 from torchmdnet.ops.tensor_algebra import PART_SIZES
+from torchmdnet.ops.tensor_environment import tensor_environment
 
 __all__ = ["RadialNetwork", "TensorEmbedding", "edge_components", "part_linear", "reset_defaults", "tensor_linears"]
 
@@ -81,7 +81,7 @@ class TensorEmbedding(nn.Module):
     def forward(self, z: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
         """z: (N,) -> (9, N, C)"""
         own, other = self._element_features(z)
-        x = environment_tensor(
+        x = tensor_environment(
             self._distance_weights(functions),
             edge_components(graph),
             own=own,

@@ -16,7 +16,7 @@ __all__ = ["attach_slope", "faded_slope_reference"]
 def attach_slope(
     product: Tensor, distance: Tensor, *, f: Tensor, f_slope: Tensor, c: Tensor, c_slope: Tensor
 ) -> Tensor:
-    """The product f c, unchanged, with its derivative by the distance attached. That derivative is differentiable once.
+    """The product f c, unchanged, with its derivative by the distance attached; that is differentiable once.
 
     Shapes: product, f, f_slope: (P, C), distance: (P,), c, c_slope: (P, 1) -> (P, C).
     """

@@ -1,0 +1,221 @@
+// The tensor of each atom's surroundings, and its adjoints (see torchmdnet/ops/tensor_environment.py).
+//
+// N atoms, E edges sorted by receiver, P pairs, C channels, all arrays contiguous; z = own[i] + other[j] for edge j -> i:
+//   forward  out (9, N, C):    out[c, i] = sum over edges e of i of  y[e, c] * weight[pair e, part c] * z[e]
+//   backward of grad (9, N, C): y (E, 9), weight (P, 3, C), own (N, C), other (N, C)
+//
+// Nothing of size E x C is stored. Forward: threads divide the atoms. Backward: threads divide the channels, because edges
+// of several atoms add to one pair and one neighbour; sums over channels are made of one partial sum a block of lanes.
+// The order of every sum is fixed: the same bits for any number of threads.
+#include <vector>
+
+#include "../lanes.h"
+#include "../torch_abi.h"
+
+namespace torchmdnet {
+namespace {
+
+constexpr int kComponents = 9;
+constexpr int kParts = 3;
+constexpr int kPart[kComponents] = {0, 1, 1, 1, 2, 2, 2, 2, 2};
+constexpr int64_t kBlock = 16;  // channels a task of the backward pass has
+constexpr int64_t kGrainValues = 1 << 15;
+
+template <class T>
+struct Inputs {
+  const T *y, *weight, *own, *other;
+  const int64_t *sender, *row_ptr, *pair;
+  int64_t num_atoms, num_edges, num_pairs, channels;
+};
+
+template <class T>
+struct Gradients {
+  T *y, *weight, *own, *other;
+};
+
+// W channels of one atom.
+template <class T, int W>
+TMD_INLINE void forward_lanes(const Inputs<T>& in, int64_t i, int64_t channel, T* out) {
+  const int64_t C = in.channels, plane = in.num_atoms * C;
+  Lanes<T, W> sum[kComponents] = {}, own, other, w, scaled[kParts];
+  own.load(in.own + i * C + channel);
+  for (int64_t e = in.row_ptr[i]; e < in.row_ptr[i + 1]; ++e) {
+    const T *row = in.weight + in.pair[e] * kParts * C + channel, *y = in.y + e * kComponents;
+    other.load(in.other + in.sender[e] * C + channel);
+    for (int k = 0; k < kParts; ++k) {
+      w.load(row + k * C);
+      scaled[k].v = w.v * (own.v + other.v);
+    }
+    for (int c = 0; c < kComponents; ++c) sum[c].v += y[c] * scaled[kPart[c]].v;
+  }
+  for (int c = 0; c < kComponents; ++c) sum[c].store(out + c * plane + i * C + channel);
+}
+
+template <class T>
+TMD_INLINE void forward_rows(const Inputs<T>& in, int64_t begin, int64_t end, T* out) {
+  constexpr int W = 64 / sizeof(T);
+  for (int64_t i = begin; i < end; ++i) {
+    int64_t channel = 0;
+    for (; channel + W <= in.channels; channel += W) forward_lanes<T, W>(in, i, channel, out);
+    for (; channel < in.channels; ++channel) forward_lanes<T, 1>(in, i, channel, out);
+  }
+}
+
+// W channels of all edges; adds the channels' share to to.y, which belongs to this block of channels.
+template <class T, int W>
+TMD_INLINE void backward_lanes(const Inputs<T>& in, const T* grad, int64_t channel, const Gradients<T>& to) {
+  const int64_t C = in.channels, plane = in.num_atoms * C;
+  for (int64_t i = 0; i < in.num_atoms; ++i) {
+    Lanes<T, W> g[kComponents], own, own_sum = {};
+    for (int c = 0; c < kComponents; ++c) g[c].load(grad + c * plane + i * C + channel);
+    own.load(in.own + i * C + channel);
+    for (int64_t e = in.row_ptr[i]; e < in.row_ptr[i + 1]; ++e) {
+      const int64_t row = in.pair[e] * kParts * C + channel, at = in.sender[e] * C + channel;
+      const T* y = in.y + e * kComponents;
+      Lanes<T, W> z, w, turned[kParts] = {}, of_z = {}, sum, scaled[kParts];
+      z.load(in.other + at);
+      z.v += own.v;
+      for (int c = 0; c < kComponents; ++c) turned[kPart[c]].v += y[c] * g[c].v;
+      for (int k = 0; k < kParts; ++k) {
+        w.load(in.weight + row + k * C);
+        sum.load(to.weight + row + k * C);
+        sum.v += turned[k].v * z.v;
+        sum.store(to.weight + row + k * C);
+        of_z.v += turned[k].v * w.v;
+        scaled[k].v = w.v * z.v;
+      }
+      own_sum.v += of_z.v;
+      sum.load(to.other + at);
+      sum.v += of_z.v;
+      sum.store(to.other + at);
+      for (int c = 0; c < kComponents; ++c) {
+        sum.v = g[c].v * scaled[kPart[c]].v;
+        to.y[e * kComponents + c] += sum.sum();
+      }
+    }
+    own_sum.store(to.own + i * C + channel);
+  }
+}
+
+// One block of at most kBlock channels.
+template <class T>
+TMD_INLINE void backward_block(const Inputs<T>& in, const T* grad, int64_t first, const Gradients<T>& to) {
+  constexpr int W = 64 / sizeof(T);
+  const int64_t end = first + kBlock < in.channels ? first + kBlock : in.channels;
+  int64_t channel = first;
+  for (; channel + W <= end; channel += W) backward_lanes<T, W>(in, grad, channel, to);
+  for (; channel < end; ++channel) backward_lanes<T, 1>(in, grad, channel, to);
+}
+
+#define TMD_FOR_TYPE(T)                                                                          \
+  TMD_CLONES void forward_range(const Inputs<T>& in, int64_t begin, int64_t end, T* out) {       \
+    forward_rows(in, begin, end, out);                                                           \
+  }                                                                                              \
+  TMD_CLONES void backward_of(const Inputs<T>& in, const T* grad, int64_t first, const Gradients<T>& to) { \
+    backward_block(in, grad, first, to);                                                           \
+  }
+TMD_FOR_TYPE(float)
+TMD_FOR_TYPE(double)
+#undef TMD_FOR_TYPE
+
+struct Arguments {
+  const Tensor &y, &weight, &own, &other, &sender, &row_ptr, &pair;
+
+  void check() const {
+    for (const Tensor* index : {&sender, &row_ptr, &pair})
+      require(index->dim() == 1 && index->contiguous() && index->dtype() == aoti_torch_dtype_int64(),
+              "sender, row_ptr and pair must be contiguous int64 vectors");
+    require(y.dtype() == aoti_torch_dtype_float32() || y.dtype() == aoti_torch_dtype_float64(),
+            "an array must be float32 or float64");
+    for (const Tensor* array : {&y, &weight, &own, &other})
+      require(array->contiguous() && array->dtype() == y.dtype(), "arrays must be contiguous and of one type");
+    require(y.dim() == 2 && weight.dim() == 3 && own.dim() == 2 && other.dim() == 2, "an array has a wrong shape");
+    const int64_t atoms = own.size(0), edges = sender.size(0), channels = own.size(1);
+    require(y.size(0) == edges && y.size(1) == kComponents && weight.size(1) == kParts &&
+                weight.size(2) == channels && other.size(0) == atoms && other.size(1) == channels,
+            "want y (E, 9), weight (P, 3, C), own and other (N, C)");
+    const int64_t *from = sender.data<int64_t>(), *start = row_ptr.data<int64_t>(), *row = pair.data<int64_t>();
+    require(pair.size(0) == edges && row_ptr.size(0) == atoms + 1 && start[0] == 0 && start[atoms] == edges,
+            "sender, row_ptr and pair are not of one graph");
+    for (int64_t i = 0; i < atoms; ++i) require(start[i] <= start[i + 1], "row_ptr descends");
+    for (int64_t e = 0; e < edges; ++e)
+      require(from[e] >= 0 && from[e] < atoms && row[e] >= 0 && row[e] < weight.size(0),
+              "an edge's sender or pair is out of range");
+  }
+
+  template <class T>
+  Inputs<T> inputs() const {
+    return {y.data<T>(),          weight.data<T>(), own.data<T>(),  other.data<T>(),  sender.data<int64_t>(), row_ptr.data<int64_t>(),
+            pair.data<int64_t>(), own.size(0),      sender.size(0), weight.size(0), own.size(1)};
+  }
+};
+
+template <class T>
+void forward_cpu(const Arguments& arguments, const Tensor& out) {
+  const Inputs<T> in = arguments.inputs<T>();
+  T* to = out.mutable_data<T>();
+  const int64_t work = kComponents * in.channels * (in.num_edges + in.num_atoms) + 1;
+  parallel_for(in.num_atoms, in.num_atoms * kGrainValues / work + 1,
+               [&](int64_t begin, int64_t end) { forward_range(in, begin, end, to); });
+}
+
+template <class T>
+void backward_cpu(const Arguments& arguments, const Tensor& grad, const Tensor& to_y, const Tensor& to_weight,
+                  const Tensor& to_own, const Tensor& to_other) {
+  const Inputs<T> in = arguments.inputs<T>();
+  const T* from = grad.data<T>();
+  const int64_t blocks = (in.channels + kBlock - 1) / kBlock, row = in.num_edges * kComponents;
+  std::vector<T> partial(blocks * row);
+  T *y = to_y.mutable_data<T>(), *weight = to_weight.mutable_data<T>(), *own = to_own.mutable_data<T>(),
+    *other = to_other.mutable_data<T>();
+  std::memset(weight, 0, sizeof(T) * in.num_pairs * kParts * in.channels);
+  std::memset(other, 0, sizeof(T) * in.num_atoms * in.channels);
+  const int64_t work = 4 * kComponents * kBlock * in.num_edges + 1;
+  parallel_for(blocks, kGrainValues / work + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block)
+      backward_of(in, from, block * kBlock, {partial.data() + block * row, weight, own, other});
+  });
+  for (int64_t k = 0; k < row; ++k) {
+    T sum = 0;
+    for (int64_t block = 0; block < blocks; ++block) sum += partial[block * row + k];
+    y[k] = sum;
+  }
+}
+
+}  // namespace
+
+void tensor_environment(StableIValue* stack, uint64_t, uint64_t) {
+  const Tensor y(stack[0]), weight(stack[1]), own(stack[2]), other(stack[3]), sender(stack[4]), row_ptr(stack[5]),
+      pair(stack[6]);
+  const Arguments arguments{y, weight, own, other, sender, row_ptr, pair};
+  arguments.check();
+  Tensor out = own.empty_like({kComponents, own.size(0), own.size(1)});
+  if (own.dtype() == aoti_torch_dtype_float32())
+    forward_cpu<float>(arguments, out);
+  else
+    forward_cpu<double>(arguments, out);
+  stack[0] = out.release();
+}
+
+void tensor_environment_backward(StableIValue* stack, uint64_t, uint64_t) {
+  const Tensor grad(stack[0]), y(stack[1]), weight(stack[2]), own(stack[3]), other(stack[4]), sender(stack[5]),
+      row_ptr(stack[6]), pair(stack[7]);
+  const Arguments arguments{y, weight, own, other, sender, row_ptr, pair};
+  arguments.check();
+  require(grad.dim() == 3 && grad.contiguous() && grad.dtype() == own.dtype() && grad.size(0) == kComponents &&
+              grad.size(1) == own.size(0) && grad.size(2) == own.size(1),
+          "grad must be contiguous, of shape (9, N, C) and of the other arrays' type");
+  Tensor to_y = y.empty_like({y.size(0), kComponents}), to_own = own.empty_like({own.size(0), own.size(1)}),
+         to_other = own.empty_like({own.size(0), own.size(1)}),
+         to_weight = own.empty_like({weight.size(0), kParts, weight.size(2)});
+  if (own.dtype() == aoti_torch_dtype_float32())
+    backward_cpu<float>(arguments, grad, to_y, to_weight, to_own, to_other);
+  else
+    backward_cpu<double>(arguments, grad, to_y, to_weight, to_own, to_other);
+  stack[0] = to_y.release();
+  stack[1] = to_weight.release();
+  stack[2] = to_own.release();
+  stack[3] = to_other.release();
+}
+
+}  // namespace torchmdnet

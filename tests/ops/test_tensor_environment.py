@@ -1,0 +1,100 @@
+"""The tensor of an atom's surroundings."""
+
+import pytest
+import torch
+from small_models import two_molecules
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from torchmdnet.graph import Graph, System
+from torchmdnet.neighbors import neighbor_graph
+from torchmdnet.ops import native
+from torchmdnet.ops.tensor_environment import edge_table, tensor_environment, tensor_environment_reference
+
+needs_native = pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
+
+
+def make_graph() -> Graph:
+    z, pos, batch = two_molecules()
+    system = System(z=z, pos=pos, batch=batch, num_systems=2)
+    return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=2.0, loop=True)
+
+
+def arguments(graph: Graph, *, channels: int = 3, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    """Weights, components, own and other."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(len(graph.pair_distance), 3, channels), (len(graph.sender), 9), (8, channels), (8, channels)]
+    values = [0.3 * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    return [value.to(dtype).requires_grad_() for value in values]
+
+
+def run(weight: Tensor, components: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    return tensor_environment(weight, components, own=own, other=other, graph=make_graph())
+
+
+def test_is_the_sum_over_neighbours() -> None:
+    graph = make_graph()
+    weight, y, own, other = (value.detach() for value in arguments(graph))
+    expected = torch.zeros(9, 8, 3, dtype=torch.float64)
+    for edge, (i, j, pair) in enumerate(zip(graph.receiver, graph.sender, graph.pair, strict=True)):
+        for component, part in enumerate((0, 1, 1, 1, 2, 2, 2, 2, 2)):
+            expected[component, i] += weight[pair, part] * (own[i] + other[j]) * y[edge, component]
+    torch.testing.assert_close(tensor_environment(weight, y, own=own, other=other, graph=graph), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 16, 21, 64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_its_reference(dtype: torch.dtype, channels: int) -> None:
+    graph = make_graph()
+    results = []
+    for function in (tensor_environment, tensor_environment_reference):
+        inputs = arguments(graph, channels=channels, dtype=dtype)
+        value = function(inputs[0], inputs[1], own=inputs[2], other=inputs[3], graph=graph)
+        gradients = torch.autograd.grad(value.square().sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum((0.1 * gradient).sin().sum() for gradient in gradients), inputs)
+        results.append((value.detach(), [gradient.detach() for gradient in gradients], second))
+    tolerance = 1e-3 if dtype == torch.float32 else 1e-9
+    torch.testing.assert_close(*results, rtol=tolerance, atol=tolerance)
+
+
+def test_first_and_second_derivatives_are_right() -> None:
+    inputs = arguments(make_graph(), channels=1)
+    assert gradcheck(run, inputs)
+    assert gradgradcheck(run, inputs)
+
+
+def test_third_derivative_is_that_of_the_reference() -> None:
+    graph, results = make_graph(), []
+    for function in (tensor_environment, tensor_environment_reference):
+        weight, y, own, other = arguments(graph)
+        value = function(weight, y, own=own, other=other, graph=graph).sin().sum()
+        for _ in range(3):
+            (gradient,) = torch.autograd.grad(value, y, create_graph=True)
+            value = gradient.sin().sum()
+        results.append(gradient.detach())
+    torch.testing.assert_close(*results)
+
+
+def test_takes_no_atoms() -> None:
+    nothing = torch.zeros(0, dtype=torch.long)
+    system = System(z=nothing, pos=torch.zeros(0, 3), batch=nothing, num_systems=0)
+    graph = neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=2.0, loop=True)
+    rows = torch.zeros(0, 4)
+    weight = torch.zeros(len(graph.pair_distance), 3, 4)
+    result = tensor_environment(weight, torch.zeros(0, 9), own=rows, other=rows, graph=graph)
+    assert result.shape == (9, 0, 4)
+
+
+@needs_native
+def test_a_wrong_shape_is_told() -> None:
+    graph = make_graph()
+    weight, y, own, other = (value.detach() for value in arguments(graph))
+    with pytest.raises(RuntimeError, match=r"want y \(E, 9\), weight \(P, 3, C\), own and other \(N, C\)"):
+        tensor_environment(weight, y[:, :8], own=own, other=other, graph=graph)
+
+
+def test_table_holds_each_edge_once() -> None:
+    graph = make_graph()
+    table = edge_table(graph)
+    is_edge = table.pair < len(graph.pair_distance)
+    assert torch.equal(table.edge[is_edge], torch.arange(len(graph.receiver)))

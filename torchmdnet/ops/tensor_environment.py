@@ -1,0 +1,115 @@
+r"""The tensor of each atom's surroundings: :math:`X_i^c = \sum_j w_{ij}^{p(c)} \odot (a_i + b_j) \, Y_{ij}^c`.
+
+The sum is linear in each of w, Y and (a, b). So every derivative of it is the sum itself, or its gradient, with some
+arguments exchanged: two kernels serve all orders.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from torchmdnet.graph import Graph
+from torchmdnet.ops import native
+from torchmdnet.ops.tensor_algebra import PART_SIZES
+
+__all__ = ["EdgeTable", "edge_table", "tensor_environment", "tensor_environment_reference"]
+
+
+def tensor_environment(weight: Tensor, components: Tensor, *, own: Tensor, other: Tensor, graph: Graph) -> Tensor:
+    r"""The sum over neighbours, differentiable to any order.
+
+    Shapes: weight w: (P, 3, C) one row a distance, components Y: (E, 9), own a: (N, C), other b: (N, C) -> (9, N, C).
+    """
+    if not native.runs_natively(weight, components, own, other):
+        return tensor_environment_reference(weight, components, own=own, other=other, graph=graph)
+    arrays = (value.contiguous() for value in (components, weight, own, other))
+    result: Tensor = _Environment.apply(*arrays, graph.sender, graph.row_ptr, graph.pair)
+    return result
+
+
+class EdgeTable(NamedTuple):
+    """Edges of each receiver in a row of a table. K is the largest number of neighbours of an atom."""
+
+    edge: Tensor
+    """Edges of each receiver, edge 0 to fill up. (N, K)"""
+    pair: Tensor
+    """Distinct distance of each, P to fill up. (N, K)"""
+
+
+def edge_table(graph: Graph) -> EdgeTable:
+    """Turn rows of different lengths to a table, so that a sum over neighbours is a batched matrix product."""
+    start, end = graph.row_ptr[:-1, None], graph.row_ptr[1:, None]
+    width = int((end - start).max()) if len(start) else 0
+    edge = start + torch.arange(width, device=start.device)
+    is_filled = edge < end
+    edge = torch.where(is_filled, edge, 0)
+    return EdgeTable(edge, torch.where(is_filled, graph.pair[edge], graph.pair_distance.shape[0]))
+
+
+def tensor_environment_reference(
+    weight: Tensor, components: Tensor, *, own: Tensor, other: Tensor, graph: Graph
+) -> Tensor:
+    """Do the same with PyTorch's own operations."""
+    table = edge_table(graph)
+    shape, channels = table.edge.shape, own.shape[1]
+    edge = table.edge.flatten()
+    elements = own.unsqueeze(1) + other.index_select(0, graph.sender[edge]).view(*shape, channels)
+    padded = torch.cat([weight, weight.new_zeros((1, *weight.shape[1:]))])
+    weights = padded.index_select(0, table.pair.flatten()).view(*shape, 3, channels) * elements.unsqueeze(2)
+    directions = components.index_select(0, edge).view(*shape, 9).transpose(1, 2)
+    parts = zip(directions.split(PART_SIZES, dim=1), weights.unbind(2), strict=True)
+    return torch.cat([torch.bmm(direction, part) for direction, part in parts], dim=1).transpose(0, 1)
+
+
+class _Environment(torch.autograd.Function):
+    """(Y, w, a, b) -> X."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, weight: Tensor, own: Tensor, other: Tensor, *edges: Tensor) -> Tensor:
+        ctx.save_for_backward(y, weight, own, other, *edges)
+        result: Tensor = torch.ops.torchmdnet.tensor_environment(y, weight, own, other, *edges)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_Gradient.apply(grad.contiguous(), *ctx.saved_tensors), None, None, None)
+
+
+class _Gradient(torch.autograd.Function):
+    """(G, Y, w, a, b) -> the derivatives of G·X by Y, w, a and b."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, grad: Tensor, y: Tensor, weight: Tensor, own: Tensor, other: Tensor, *edges: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(grad, y, weight, own, other, *edges)
+        ctx.set_materialize_grads(False)
+        result: tuple[Tensor, ...] = torch.ops.torchmdnet.tensor_environment_backward(
+            grad, y, weight, own, other, *edges
+        )
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Replace one argument after the other by what comes from above: each output was linear in the others."""
+        grad, y, weight, own, other, *edges = ctx.saved_tensors
+        of_y, of_weight, of_own, of_other = (None if value is None else value.contiguous() for value in upstream)
+        results: list[Tensor | None] = [None] * 5
+        cases: list[tuple[tuple[Tensor, ...], tuple[bool, ...]]] = []
+        if of_y is not None:
+            cases.append(((of_y, weight, own, other), (False, True, True, True)))
+        if of_weight is not None:
+            cases.append(((y, of_weight, own, other), (True, False, True, True)))
+        if of_own is not None or of_other is not None:
+            of_own = torch.zeros_like(own) if of_own is None else of_own
+            of_other = torch.zeros_like(other) if of_other is None else of_other
+            cases.append(((y, weight, of_own, of_other), (True, True, False, False)))
+        for arguments, is_kept in cases:
+            values = [_Environment.apply(*arguments, *edges)]
+            values += _Gradient.apply(grad, *arguments, *edges)
+            for number, (value, keep) in enumerate(zip(values, (True, *is_kept), strict=True)):
+                if keep:
+                    before = results[number]
+                    results[number] = value if before is None else before + value
+        return (*results, None, None, None)
