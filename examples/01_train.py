@@ -1,6 +1,6 @@
 """Train from Python instead of the command line: the same options, the same files in ``log_dir``.
 
-python examples/01_train.py            # about a minute on one core
+python examples/01_train.py            # about half a minute on one core
 python examples/01_train.py --fast     # seconds: only to see that it runs
 """
 
