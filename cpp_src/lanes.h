@@ -8,6 +8,12 @@
 #else
 #define TMD_CLONES
 #endif
+// The iterations of the loop that follows are independent: they may run side by side.
+#if defined(__GNUC__) && !defined(__clang__)
+#define TMD_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define TMD_INDEPENDENT
+#endif
 #define TMD_INLINE inline __attribute__((always_inline))
 
 namespace torchmdnet {

@@ -25,27 +25,45 @@ struct Op {
 };
 
 constexpr Op kOps[] = {
-    {"tensor_message", "tensor_message(Tensor weight, Tensor x, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
+    {"tensor_message",
+     "tensor_message(Tensor weight, Tensor x, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
      tensor_message},
     {"tensor_message_weight",
      "tensor_message_weight(Tensor x, Tensor y, Tensor sender, Tensor row_ptr, Tensor pair, Tensor rows) -> Tensor",
      tensor_message_weight},
     {"tensor_environment",
-     "tensor_environment(Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, Tensor row_ptr, Tensor pair)"
-     " -> Tensor",
+     "tensor_environment(Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, Tensor row_ptr, "
+     "Tensor pair) -> Tensor",
      tensor_environment},
     {"tensor_environment_backward",
      "tensor_environment_backward(Tensor grad, Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, "
      "Tensor row_ptr, Tensor pair) -> (Tensor, Tensor, Tensor, Tensor)",
      tensor_environment_backward},
-    {"tensor_product", "tensor_product(Tensor a, Tensor b, int transpose_a, int transpose_b, int both) -> Tensor", tensor_product},
-    {"tensor_normalize", "tensor_normalize(Tensor x) -> Tensor", tensor_normalize},
-    {"tensor_normalize_slope", "tensor_normalize_slope(Tensor x, Tensor grad) -> Tensor", tensor_normalize_slope},
-    {"tensor_normalize_curvature", "tensor_normalize_curvature(Tensor x, Tensor grad, Tensor other) -> Tensor", tensor_normalize_curvature},
-    {"silu_jet", "silu_jet(Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)", silu_jet},
-    {"silu_jet_backward", "silu_jet_backward(Tensor grad, Tensor grad_slope, Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)", silu_jet_backward},
-    {"faded_slope", "faded_slope(Tensor grad, Tensor f, Tensor f_slope, Tensor c, Tensor c_slope) -> Tensor", faded_slope},
-    {"faded_slope_backward", "faded_slope_backward(Tensor h, Tensor grad, Tensor f, Tensor f_slope, Tensor c, Tensor c_slope) -> (Tensor, Tensor, Tensor)", faded_slope_backward},
+    {"tensor_product",
+     "tensor_product(Tensor a, Tensor b, int transpose_a, int transpose_b, int both) -> Tensor",
+     tensor_product},
+    {"tensor_normalize",
+     "tensor_normalize(Tensor x) -> Tensor",
+     tensor_normalize},
+    {"tensor_normalize_slope",
+     "tensor_normalize_slope(Tensor x, Tensor grad) -> Tensor",
+     tensor_normalize_slope},
+    {"tensor_normalize_curvature",
+     "tensor_normalize_curvature(Tensor x, Tensor grad, Tensor other) -> Tensor",
+     tensor_normalize_curvature},
+    {"silu_jet",
+     "silu_jet(Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
+     silu_jet},
+    {"silu_jet_backward",
+     "silu_jet_backward(Tensor grad, Tensor grad_slope, Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
+     silu_jet_backward},
+    {"faded_slope",
+     "faded_slope(Tensor grad, Tensor f, Tensor f_slope, Tensor c, Tensor c_slope) -> Tensor",
+     faded_slope},
+    {"faded_slope_backward",
+     "faded_slope_backward(Tensor h, Tensor grad, Tensor f, Tensor f_slope, Tensor c, Tensor c_slope) -> "
+     "(Tensor, Tensor, Tensor)",
+     faded_slope_backward},
 };
 
 struct Registration {

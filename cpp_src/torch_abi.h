@@ -48,8 +48,9 @@ inline void check(AOTITorchError error, const char* what) {
 }
 #define TMD_CHECK(call) ::torchmdnet::check((call), #call)
 
-inline void require(bool condition, const std::string& message) {
-  if (!condition) throw std::runtime_error("torchmdnet: " + message);
+// Called for every edge: the text is put together only when there is something to say.
+inline void require(bool condition, const char* message) {
+  if (!condition) throw std::runtime_error(std::string("torchmdnet: ") + message);
 }
 
 // Owns one reference to a tensor.
@@ -114,6 +115,20 @@ class Tensor {
   }
   AtenTensorHandle handle_ = nullptr;
 };
+
+inline void require_float(const Tensor& tensor, const char* message) {
+  const int32_t dtype = tensor.dtype();
+  require(dtype == aoti_torch_dtype_float32() || dtype == aoti_torch_dtype_float64(), message);
+}
+
+// Calls body(T()) for the type T of a tensor of float32 or float64.
+template <class Body>
+void for_type(const Tensor& tensor, const Body& body) {
+  if (tensor.dtype() == aoti_torch_dtype_float32())
+    body(float());
+  else
+    body(double());
+}
 
 // Calls body(begin, end) on libtorch's threads for parts of [0, count).
 template <class Body>

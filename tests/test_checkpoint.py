@@ -83,7 +83,7 @@ class _RunsCode:
 def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}, "hyper_parameters": _RunsCode()}, tmp_path / "hostile.ckpt")
-    with pytest.raises(ValueError, match=r"hostile\.ckpt' holds more than tensors and plain values"):
+    with pytest.raises(ValueError, match=r"hostile\.ckpt' holds more than tensors and plain values \(posix\.system\)"):
         load_model(tmp_path / "hostile.ckpt")
     assert not (tmp_path / "hacked").exists()
 

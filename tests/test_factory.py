@@ -89,6 +89,8 @@ def test_prior_args_replace_the_arguments():
     [
         ({"model": "tensornett"}, r"model: got 'tensornett', expected one of .*; did you mean 'tensornet'\?"),
         ({"output_model": "Scaler"}, r"output_model: got 'Scaler', expected one of .*; did you mean 'Scalar'\?"),
+        ({"prior_model": "zbl"}, r"did you mean 'ZBL'\?"),
+        ({"output_mlp_num_layers": 2}, r"output_mlp_num_layers: got 2, but Scalar has no further layers"),
         ({"prior_model": "ZBLL"}, r"did you mean 'ZBL'\?"),
         ({"prior_model": "ZBL"}, r"ZBL needs 'cutoff_distance': prior_model: \{ZBL: \{cutoff_distance: \.\.\.\}\}"),
         ({"prior_model": {"ZBL": {"cutof": 4}}}, r"'cutof' is not an option of ZBL; did you mean 'cutoff_distance'\?"),

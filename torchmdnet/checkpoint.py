@@ -1,6 +1,7 @@
 """Read models from checkpoints. Only tensors and plain values are unpickled: no code in a file is run."""
 
 import pickle
+import re
 import tempfile
 import warnings
 import zipfile
@@ -39,9 +40,11 @@ def load_checkpoint(filepath: ModelFile) -> dict[str, Any]:
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # refused or read all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0]
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        if named is None:
+            raise ValueError(f"'{filepath}' is not a checkpoint or is damaged") from error
         raise ValueError(
-            f"'{filepath}' holds more than tensors and plain values ({reason}) and was not read, as it could run code"
+            f"'{filepath}' holds more than tensors and plain values ({named[1]}) and was not read, as it could run code"
         ) from error
     except (RuntimeError, EOFError, KeyError) as error:
         reason = (str(error) or "the file ends too early").splitlines()[0]

@@ -35,7 +35,15 @@ def check_names(options: Mapping[str, Any]) -> None:
         ConfigError: One does not; the message lists those that do.
     """
     _look_up("model", options["model"], MODELS)
-    _look_up("output_model", options["output_model"], OUTPUTS)
+    head = _look_up("output_model", options["output_model"], OUTPUTS)
+    if options.get("output_mlp_num_layers") and "output_mlp_num_layers" not in inspect.signature(head).parameters:
+        users = [
+            name for name, kind in OUTPUTS.items() if "output_mlp_num_layers" in inspect.signature(kind).parameters
+        ]
+        raise ConfigError(
+            f"output_mlp_num_layers: got {options['output_mlp_num_layers']}, but {options['output_model']} has no "
+            f"further layers; those that have: {', '.join(users)}"
+        )
     for name, arguments in _prior_options(options.get("prior_model"), None):
         _check_prior_arguments(name, arguments)
 

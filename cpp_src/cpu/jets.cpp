@@ -1,6 +1,6 @@
-// Element-wise steps of radial functions that carry their slope (see torchmdnet/ops/jets.py), one pass each.
+// Element-wise steps of radial functions that carry their slope (see torchmdnet/ops/silu.py and faded_slope.py).
 //
-// Arrays (P, C) and columns (P, 1), contiguous. Threads divide the rows.
+// Arrays (P, C) and columns (P, 1), contiguous; one pass each. Threads divide the rows, or the elements.
 #include "../lanes.h"
 #include "../torch_abi.h"
 
@@ -88,24 +88,16 @@ TMD_FOR_TYPE(double)
 // Checks that the arrays are (P, C) and the columns hold P numbers, contiguous and of one type.
 void check_rows(std::initializer_list<const Tensor*> arrays, std::initializer_list<const Tensor*> columns) {
   const Tensor& first = **arrays.begin();
-  require(first.dtype() == aoti_torch_dtype_float32() || first.dtype() == aoti_torch_dtype_float64(),
-          "an array must be float32 or float64");
+  require_float(first, "an array must be float32 or float64");
   for (const Tensor* array : arrays)
     require(array->dim() == 2 && array->contiguous() && array->dtype() == first.dtype() &&
                 array->size(0) == first.size(0) && array->size(1) == first.size(1),
             "arrays must be contiguous and of one shape (P, C) and type");
   for (const Tensor* column : columns)
-    require(column->contiguous() && column->dtype() == first.dtype() && column->dim() > 0 &&
-                column->size(0) == first.size(0) && (column->dim() == 1 || column->size(1) == 1),
-            "a column must hold a number for each of the P rows");
-}
-
-template <class Body>
-void for_type(const Tensor& tensor, const Body& body) {
-  if (tensor.dtype() == aoti_torch_dtype_float32())
-    body(float());
-  else
-    body(double());
+    require(column->contiguous() && column->dtype() == first.dtype() &&
+                (column->dim() == 1 || (column->dim() == 2 && column->size(1) == 1)) &&
+                column->size(0) == first.size(0),
+            "a column must hold a number for each of the P rows, contiguous and of the arrays' type");
 }
 
 Tensor empty_like(const Tensor& x) { return x.empty_like({x.size(0), x.size(1)}); }

@@ -1,7 +1,8 @@
 // Products and normalisation of 3x3 tensors given by nine components (see torchmdnet/ops/tensor_algebra.py).
 //
-// Arrays are (9, M) and contiguous, M atoms x channels; every column m is one tensor, independent of the others. One pass
-// each: a product reads 18 M and writes 9 M numbers, normalisation reads 9, 18 or 27 M and writes 9 M. Threads divide M.
+// Arrays are (9, M) and contiguous, M atoms x channels; every column m is one tensor, independent of the others. One
+// pass each: a product reads 18 M and writes 9 M numbers, normalisation reads 9, 18 or 27 M and writes 9 M. Threads
+// divide M.
 #include "../lanes.h"
 #include "../torch_abi.h"
 
@@ -46,7 +47,7 @@ TMD_INLINE void store_components(const T t[3][3], int64_t plane, int64_t m, T* o
 template <class T, bool both>
 TMD_INLINE void product_columns(const T* __restrict a, const T* __restrict b, T sign_a, T sign_b, int64_t plane,
                                 int64_t begin, int64_t end, T* __restrict out) {
-#pragma GCC ivdep
+  TMD_INDEPENDENT
   for (int64_t m = begin; m < end; ++m) {
     T left[3][3], right[3][3], t[3][3];
     load_matrix(a, plane, m, sign_a, left);
@@ -69,7 +70,7 @@ TMD_INLINE T inner(const T* a, const T* b, int64_t plane, int64_t m) {
 
 template <class T>
 TMD_INLINE void normalize_columns(const T* __restrict x, int64_t plane, int64_t begin, int64_t end, T* __restrict out) {
-#pragma GCC ivdep
+  TMD_INDEPENDENT
   for (int64_t m = begin; m < end; ++m) {
     const T r = T(1) / (inner(x, x, plane, m) + T(1));
     for (int c = 0; c < kComponents; ++c) out[c * plane + m] = r * x[c * plane + m];
@@ -80,7 +81,7 @@ TMD_INLINE void normalize_columns(const T* __restrict x, int64_t plane, int64_t 
 template <class T>
 TMD_INLINE void slope_columns(const T* __restrict x, const T* __restrict g, int64_t plane, int64_t begin, int64_t end,
                               T* __restrict out) {
-#pragma GCC ivdep
+  TMD_INDEPENDENT
   for (int64_t m = begin; m < end; ++m) {
     const T r = T(1) / (inner(x, x, plane, m) + T(1));
     const T along = -2 * r * r * inner(g, x, plane, m);
@@ -92,7 +93,7 @@ TMD_INLINE void slope_columns(const T* __restrict x, const T* __restrict g, int6
 template <class T>
 TMD_INLINE void curvature_columns(const T* __restrict x, const T* __restrict g, const T* __restrict h, int64_t plane,
                                   int64_t begin, int64_t end, T* __restrict out) {
-#pragma GCC ivdep
+  TMD_INDEPENDENT
   for (int64_t m = begin; m < end; ++m) {
     const T r = T(1) / (inner(x, x, plane, m) + T(1));
     const T gx = inner(g, x, plane, m), hx = inner(h, x, plane, m), hg = inner(h, g, plane, m);
@@ -129,8 +130,7 @@ TMD_FOR_TYPE(double)
 int64_t check_tensors(std::initializer_list<const Tensor*> tensors) {
   const Tensor& first = **tensors.begin();
   require(first.dim() == 3 && first.size(0) == kComponents, "a tensor must have shape (9, N, C)");
-  require(first.dtype() == aoti_torch_dtype_float32() || first.dtype() == aoti_torch_dtype_float64(),
-          "a tensor must be float32 or float64");
+  require_float(first, "a tensor must be float32 or float64");
   for (const Tensor* tensor : tensors)
     require(tensor->dim() == 3 && tensor->contiguous() && tensor->dtype() == first.dtype() &&
                 tensor->size(0) == kComponents && tensor->size(1) == first.size(1) && tensor->size(2) == first.size(2),
@@ -144,15 +144,6 @@ int64_t flag(StableIValue value) {
   int64_t number;
   std::memcpy(&number, &value, sizeof number);
   return number;
-}
-
-// Calls body(T()) for the tensor's type T.
-template <class Body>
-void for_type(const Tensor& tensor, const Body& body) {
-  if (tensor.dtype() == aoti_torch_dtype_float32())
-    body(float());
-  else
-    body(double());
 }
 
 }  // namespace
@@ -169,9 +160,10 @@ void tensor_product(StableIValue* stack, uint64_t, uint64_t) {
     T* to = out.mutable_data<T>();
     const T sign_a = transpose_a ? -1 : 1, sign_b = transpose_b ? -1 : 1;
     parallel_for(columns, kGrain, [&](int64_t begin, int64_t end) {
-      (both ? static_cast<void (*)(const T*, const T*, T, T, int64_t, int64_t, int64_t, T*)>(product_both)
-            : static_cast<void (*)(const T*, const T*, T, T, int64_t, int64_t, int64_t, T*)>(product_one))(
-          left, right, sign_a, sign_b, columns, begin, end, to);
+      if (both)
+        product_both(left, right, sign_a, sign_b, columns, begin, end, to);
+      else
+        product_one(left, right, sign_a, sign_b, columns, begin, end, to);
     });
   });
   stack[0] = out.release();

@@ -1,31 +1,31 @@
 // The tensor of each atom's surroundings, and its adjoints (see torchmdnet/ops/tensor_environment.py).
 //
-// N atoms, E edges sorted by receiver, P pairs, C channels, all arrays contiguous; z = own[i] + other[j] for edge j -> i:
+// N atoms, E edges sorted by receiver, P pairs, C channels, all arrays contiguous; for an edge e from j to i
+// z[e] = own[i] + other[j]:
 //   forward  out (9, N, C):    out[c, i] = sum over edges e of i of  y[e, c] * weight[pair e, part c] * z[e]
 //   backward of grad (9, N, C): y (E, 9), weight (P, 3, C), own (N, C), other (N, C)
 //
-// Nothing of size E x C is stored. Forward: threads divide the atoms. Backward: threads divide the channels, because edges
-// of several atoms add to one pair and one neighbour; sums over channels are made of one partial sum a block of lanes.
+// Forward: nothing of size E x C is stored; threads divide the atoms. Backward: threads divide the channels, because
+// edges of several atoms add to one pair and one neighbour; the sum over channels of y's gradient is made of one
+// partial sum for each block of 16 channels, 9 E C / 16 numbers in all.
 // The order of every sum is fixed: the same bits for any number of threads.
+#include <algorithm>
 #include <vector>
 
+#include "../edges.h"
 #include "../lanes.h"
 #include "../torch_abi.h"
 
 namespace torchmdnet {
 namespace {
 
-constexpr int kComponents = 9;
-constexpr int kParts = 3;
-constexpr int kPart[kComponents] = {0, 1, 1, 1, 2, 2, 2, 2, 2};
 constexpr int64_t kBlock = 16;  // channels a task of the backward pass has
-constexpr int64_t kGrainValues = 1 << 15;
 
 template <class T>
 struct Inputs {
   const T *y, *weight, *own, *other;
-  const int64_t *sender, *row_ptr, *pair;
-  int64_t num_atoms, num_edges, num_pairs, channels;
+  Edges edges;
+  int64_t channels;
 };
 
 template <class T>
@@ -36,12 +36,12 @@ struct Gradients {
 // W channels of one atom.
 template <class T, int W>
 TMD_INLINE void forward_lanes(const Inputs<T>& in, int64_t i, int64_t channel, T* out) {
-  const int64_t C = in.channels, plane = in.num_atoms * C;
+  const int64_t C = in.channels, plane = in.edges.num_atoms * C;
   Lanes<T, W> sum[kComponents] = {}, own, other, w, scaled[kParts];
   own.load(in.own + i * C + channel);
-  for (int64_t e = in.row_ptr[i]; e < in.row_ptr[i + 1]; ++e) {
-    const T *row = in.weight + in.pair[e] * kParts * C + channel, *y = in.y + e * kComponents;
-    other.load(in.other + in.sender[e] * C + channel);
+  for (int64_t e = in.edges.row_ptr[i]; e < in.edges.row_ptr[i + 1]; ++e) {
+    const T *row = in.weight + in.edges.pair[e] * kParts * C + channel, *y = in.y + e * kComponents;
+    other.load(in.other + in.edges.sender[e] * C + channel);
     for (int k = 0; k < kParts; ++k) {
       w.load(row + k * C);
       scaled[k].v = w.v * (own.v + other.v);
@@ -64,13 +64,13 @@ TMD_INLINE void forward_rows(const Inputs<T>& in, int64_t begin, int64_t end, T*
 // W channels of all edges; adds the channels' share to to.y, which belongs to this block of channels.
 template <class T, int W>
 TMD_INLINE void backward_lanes(const Inputs<T>& in, const T* grad, int64_t channel, const Gradients<T>& to) {
-  const int64_t C = in.channels, plane = in.num_atoms * C;
-  for (int64_t i = 0; i < in.num_atoms; ++i) {
+  const int64_t C = in.channels, plane = in.edges.num_atoms * C;
+  for (int64_t i = 0; i < in.edges.num_atoms; ++i) {
     Lanes<T, W> g[kComponents], own, own_sum = {};
     for (int c = 0; c < kComponents; ++c) g[c].load(grad + c * plane + i * C + channel);
     own.load(in.own + i * C + channel);
-    for (int64_t e = in.row_ptr[i]; e < in.row_ptr[i + 1]; ++e) {
-      const int64_t row = in.pair[e] * kParts * C + channel, at = in.sender[e] * C + channel;
+    for (int64_t e = in.edges.row_ptr[i]; e < in.edges.row_ptr[i + 1]; ++e) {
+      const int64_t row = in.edges.pair[e] * kParts * C + channel, at = in.edges.sender[e] * C + channel;
       const T* y = in.y + e * kComponents;
       Lanes<T, W> z, w, turned[kParts] = {}, of_z = {}, sum, scaled[kParts];
       z.load(in.other + at);
@@ -107,12 +107,12 @@ TMD_INLINE void backward_block(const Inputs<T>& in, const T* grad, int64_t first
   for (; channel < end; ++channel) backward_lanes<T, 1>(in, grad, channel, to);
 }
 
-#define TMD_FOR_TYPE(T)                                                                          \
-  TMD_CLONES void forward_range(const Inputs<T>& in, int64_t begin, int64_t end, T* out) {       \
-    forward_rows(in, begin, end, out);                                                           \
-  }                                                                                              \
+#define TMD_FOR_TYPE(T)                                                                                    \
+  TMD_CLONES void forward_range(const Inputs<T>& in, int64_t begin, int64_t end, T* out) {                 \
+    forward_rows(in, begin, end, out);                                                                     \
+  }                                                                                                        \
   TMD_CLONES void backward_of(const Inputs<T>& in, const T* grad, int64_t first, const Gradients<T>& to) { \
-    backward_block(in, grad, first, to);                                                           \
+    backward_block(in, grad, first, to);                                                                   \
   }
 TMD_FOR_TYPE(float)
 TMD_FOR_TYPE(double)
@@ -121,56 +121,41 @@ TMD_FOR_TYPE(double)
 struct Arguments {
   const Tensor &y, &weight, &own, &other, &sender, &row_ptr, &pair;
 
-  void check() const {
-    for (const Tensor* index : {&sender, &row_ptr, &pair})
-      require(index->dim() == 1 && index->contiguous() && index->dtype() == aoti_torch_dtype_int64(),
-              "sender, row_ptr and pair must be contiguous int64 vectors");
-    require(y.dtype() == aoti_torch_dtype_float32() || y.dtype() == aoti_torch_dtype_float64(),
-            "an array must be float32 or float64");
+  // Refuses wrong types and shapes, and edges out of range.
+  Edges check() const {
+    require_float(y, "an array must be float32 or float64");
     for (const Tensor* array : {&y, &weight, &own, &other})
       require(array->contiguous() && array->dtype() == y.dtype(), "arrays must be contiguous and of one type");
-    require(y.dim() == 2 && weight.dim() == 3 && own.dim() == 2 && other.dim() == 2, "an array has a wrong shape");
-    const int64_t atoms = own.size(0), edges = sender.size(0), channels = own.size(1);
-    require(y.size(0) == edges && y.size(1) == kComponents && weight.size(1) == kParts &&
-                weight.size(2) == channels && other.size(0) == atoms && other.size(1) == channels,
+    require(y.dim() == 2 && weight.dim() == 3 && own.dim() == 2 && other.dim() == 2 && sender.dim() == 1 &&
+                y.size(0) == sender.size(0) && y.size(1) == kComponents && weight.size(1) == kParts &&
+                weight.size(2) == own.size(1) && other.size(0) == own.size(0) && other.size(1) == own.size(1),
             "want y (E, 9), weight (P, 3, C), own and other (N, C)");
-    const int64_t *from = sender.data<int64_t>(), *start = row_ptr.data<int64_t>(), *row = pair.data<int64_t>();
-    require(pair.size(0) == edges && row_ptr.size(0) == atoms + 1 && start[0] == 0 && start[atoms] == edges,
-            "sender, row_ptr and pair are not of one graph");
-    for (int64_t i = 0; i < atoms; ++i) require(start[i] <= start[i + 1], "row_ptr descends");
-    for (int64_t e = 0; e < edges; ++e)
-      require(from[e] >= 0 && from[e] < atoms && row[e] >= 0 && row[e] < weight.size(0),
-              "an edge's sender or pair is out of range");
+    return check_edges(sender, row_ptr, pair, own.size(0), weight.size(0));
   }
 
   template <class T>
-  Inputs<T> inputs() const {
-    return {y.data<T>(),          weight.data<T>(), own.data<T>(),  other.data<T>(),  sender.data<int64_t>(), row_ptr.data<int64_t>(),
-            pair.data<int64_t>(), own.size(0),      sender.size(0), weight.size(0), own.size(1)};
+  Inputs<T> inputs(const Edges& edges) const {
+    return {y.data<T>(), weight.data<T>(), own.data<T>(), other.data<T>(), edges, own.size(1)};
   }
 };
 
 template <class T>
-void forward_cpu(const Arguments& arguments, const Tensor& out) {
-  const Inputs<T> in = arguments.inputs<T>();
+void forward_cpu(const Inputs<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
-  const int64_t work = kComponents * in.channels * (in.num_edges + in.num_atoms) + 1;
-  parallel_for(in.num_atoms, in.num_atoms * kGrainValues / work + 1,
+  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
                [&](int64_t begin, int64_t end) { forward_range(in, begin, end, to); });
 }
 
 template <class T>
-void backward_cpu(const Arguments& arguments, const Tensor& grad, const Tensor& to_y, const Tensor& to_weight,
-                  const Tensor& to_own, const Tensor& to_other) {
-  const Inputs<T> in = arguments.inputs<T>();
-  const T* from = grad.data<T>();
-  const int64_t blocks = (in.channels + kBlock - 1) / kBlock, row = in.num_edges * kComponents;
+void backward_cpu(const Inputs<T>& in, const T* from, const Tensor& to_y, const Tensor& to_weight, const Tensor& to_own,
+                  const Tensor& to_other) {
+  const int64_t blocks = (in.channels + kBlock - 1) / kBlock, row = in.edges.num_edges * kComponents;
   std::vector<T> partial(blocks * row);
   T *y = to_y.mutable_data<T>(), *weight = to_weight.mutable_data<T>(), *own = to_own.mutable_data<T>(),
     *other = to_other.mutable_data<T>();
-  std::memset(weight, 0, sizeof(T) * in.num_pairs * kParts * in.channels);
-  std::memset(other, 0, sizeof(T) * in.num_atoms * in.channels);
-  const int64_t work = 4 * kComponents * kBlock * in.num_edges + 1;
+  std::fill_n(weight, in.edges.num_pairs * kParts * in.channels, T(0));
+  std::fill_n(other, in.edges.num_atoms * in.channels, T(0));
+  const int64_t work = 4 * kComponents * kBlock * in.edges.num_edges + 1;
   parallel_for(blocks, kGrainValues / work + 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)
       backward_of(in, from, block * kBlock, {partial.data() + block * row, weight, own, other});
@@ -188,12 +173,9 @@ void tensor_environment(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor y(stack[0]), weight(stack[1]), own(stack[2]), other(stack[3]), sender(stack[4]), row_ptr(stack[5]),
       pair(stack[6]);
   const Arguments arguments{y, weight, own, other, sender, row_ptr, pair};
-  arguments.check();
+  const Edges edges = arguments.check();
   Tensor out = own.empty_like({kComponents, own.size(0), own.size(1)});
-  if (own.dtype() == aoti_torch_dtype_float32())
-    forward_cpu<float>(arguments, out);
-  else
-    forward_cpu<double>(arguments, out);
+  for_type(own, [&](auto type) { forward_cpu(arguments.inputs<decltype(type)>(edges), out); });
   stack[0] = out.release();
 }
 
@@ -201,17 +183,17 @@ void tensor_environment_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad(stack[0]), y(stack[1]), weight(stack[2]), own(stack[3]), other(stack[4]), sender(stack[5]),
       row_ptr(stack[6]), pair(stack[7]);
   const Arguments arguments{y, weight, own, other, sender, row_ptr, pair};
-  arguments.check();
+  const Edges edges = arguments.check();
   require(grad.dim() == 3 && grad.contiguous() && grad.dtype() == own.dtype() && grad.size(0) == kComponents &&
               grad.size(1) == own.size(0) && grad.size(2) == own.size(1),
           "grad must be contiguous, of shape (9, N, C) and of the other arrays' type");
   Tensor to_y = y.empty_like({y.size(0), kComponents}), to_own = own.empty_like({own.size(0), own.size(1)}),
          to_other = own.empty_like({own.size(0), own.size(1)}),
          to_weight = own.empty_like({weight.size(0), kParts, weight.size(2)});
-  if (own.dtype() == aoti_torch_dtype_float32())
-    backward_cpu<float>(arguments, grad, to_y, to_weight, to_own, to_other);
-  else
-    backward_cpu<double>(arguments, grad, to_y, to_weight, to_own, to_other);
+  for_type(own, [&](auto type) {
+    using T = decltype(type);
+    backward_cpu(arguments.inputs<T>(edges), grad.data<T>(), to_y, to_weight, to_own, to_other);
+  });
   stack[0] = to_y.release();
   stack[1] = to_weight.release();
   stack[2] = to_own.release();

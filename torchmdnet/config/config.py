@@ -41,8 +41,9 @@ class ConfigError(ValueError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the known word closest to ``word``, empty if none is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    by_lower_case = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1, cutoff=0.5)
+    return f"; did you mean '{by_lower_case[close[0]]}'?" if close else ""
 
 
 @functools.cache

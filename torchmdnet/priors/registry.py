@@ -32,8 +32,9 @@ def resolve_prior(name: str) -> type[BasePrior]:
         return PRIORS[name]
     module_name, _, class_name = name.rpartition(".")
     if not module_name:
-        near = difflib.get_close_matches(name, PRIORS, n=1, cutoff=0.4)
-        hint = f"; did you mean '{near[0]}'?" if near else "."
+        by_lower_case = {known.lower(): known for known in PRIORS}
+        near = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.4)
+        hint = f"; did you mean '{by_lower_case[near[0]]}'?" if near else "."
         raise ValueError(
             f"'{name}' is not a prior{hint} Known: {', '.join(PRIORS)}; "
             "a prior of your own is named by its import path, such as my_module.MyPrior"

@@ -1,0 +1,43 @@
+// The edges of a graph as the ops take them, and the tensors of 1 + 3 + 5 components that travel along them.
+#pragma once
+#include "torch_abi.h"
+
+namespace torchmdnet {
+
+constexpr int kComponents = 9;
+constexpr int kParts = 3;
+constexpr int kPart[kComponents] = {0, 1, 1, 1, 2, 2, 2, 2, 2};
+constexpr int64_t kGrainValues = 1 << 15;  // work, in multiply-adds, worth a thread
+
+// Edges e in [row_ptr[i], row_ptr[i + 1]) come in to atom i from sender[e]; pair[e] is their row of an array of pairs.
+struct Edges {
+  const int64_t *sender, *row_ptr, *pair;
+  int64_t num_atoms, num_edges, num_pairs;
+
+  // Atoms that are worth a thread when sums over neighbours are made.
+  int64_t atoms_per_task(int64_t num_channels) const {
+    const int64_t work = kComponents * num_channels * (num_edges + num_atoms) + 1;
+    return num_atoms * kGrainValues / work + 1;
+  }
+};
+
+// Refuses whatever would make an op read or write out of bounds.
+inline Edges check_edges(const Tensor& sender, const Tensor& row_ptr, const Tensor& pair, int64_t num_atoms,
+                         int64_t num_pairs) {
+  for (const Tensor* index : {&sender, &row_ptr, &pair})
+    require(index->dim() == 1 && index->contiguous() && index->dtype() == aoti_torch_dtype_int64(),
+            "sender, row_ptr and pair must be contiguous int64 vectors");
+  const Edges edges{sender.data<int64_t>(), row_ptr.data<int64_t>(), pair.data<int64_t>(),
+                    num_atoms,              sender.size(0),          num_pairs};
+  require(pair.size(0) == edges.num_edges && row_ptr.size(0) == num_atoms + 1 && edges.row_ptr[0] == 0 &&
+              edges.row_ptr[num_atoms] == edges.num_edges,
+          "sender, row_ptr and pair are not of one graph");
+  for (int64_t i = 0; i < num_atoms; ++i) require(edges.row_ptr[i] <= edges.row_ptr[i + 1], "row_ptr descends");
+  for (int64_t e = 0; e < edges.num_edges; ++e) {
+    require(edges.sender[e] >= 0 && edges.sender[e] < num_atoms, "a sender is not an atom");
+    require(edges.pair[e] >= 0 && edges.pair[e] < num_pairs, "an edge's pair has no row");
+  }
+  return edges;
+}
+
+}  // namespace torchmdnet
