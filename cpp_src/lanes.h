@@ -2,12 +2,6 @@
 #pragma once
 #include <cstring>
 
-// The loader picks the version for the best instruction set that the machine has.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#define TMD_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define TMD_CLONES
-#endif
 // The iterations of the loop that follows are independent: they may run side by side.
 #if defined(__GNUC__) && !defined(__clang__)
 #define TMD_INDEPENDENT _Pragma("GCC ivdep")
@@ -40,5 +34,45 @@ struct Lanes<T, 1> {
   TMD_INLINE void store(T* to) const { *to = v; }
   TMD_INLINE T sum() const { return v; }
 };
+
+#if defined(__x86_64__)
+enum class Instructions { kBaseline, kAvx2, kAvx512 };
+
+// Asked of the machine once. A feature counts only if the operating system keeps its registers.
+inline Instructions instructions() {
+  static const Instructions best = [] {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Instructions::kBaseline;
+    const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    return wide ? Instructions::kAvx512 : Instructions::kAvx2;
+  }();
+  return best;
+}
+
+template <auto kernel, class... Args>
+__attribute__((target("avx2,fma"))) void run_avx2(Args... args) {
+  kernel(args...);
+}
+template <auto kernel, class... Args>
+__attribute__((target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl"))) void run_avx512(Args... args) {
+  kernel(args...);
+}
+
+// Calls a TMD_INLINE function that was compiled once for each instruction set, in the best version for the machine.
+template <auto kernel, class... Args>
+void run(Args... args) {
+  switch (instructions()) {
+    case Instructions::kAvx512: return run_avx512<kernel>(args...);
+    case Instructions::kAvx2: return run_avx2<kernel>(args...);
+    default: return kernel(args...);
+  }
+}
+#else
+template <auto kernel, class... Args>
+void run(Args... args) {
+  kernel(args...);
+}
+#endif
 
 }  // namespace torchmdnet

@@ -43,14 +43,16 @@ namespace torchmdnet {
 // The ABI of torch 2.10, as torch_library_impl wants it.
 constexpr uint64_t kAbiVersion = (2ULL << 56) | (10ULL << 48);
 
+[[noreturn]] inline void fail(const std::string& message) { throw std::runtime_error("torchmdnet: " + message); }
+
 inline void check(AOTITorchError error, const char* what) {
-  if (error) throw std::runtime_error(std::string("torchmdnet: libtorch call failed: ") + what);
+  if (error) fail(std::string("libtorch call failed: ") + what);
 }
 #define TMD_CHECK(call) ::torchmdnet::check((call), #call)
 
 // Called for every edge: the text is put together only when there is something to say.
 inline void require(bool condition, const char* message) {
-  if (!condition) throw std::runtime_error(std::string("torchmdnet: ") + message);
+  if (!condition) fail(message);
 }
 
 // Owns one reference to a tensor.

@@ -65,26 +65,6 @@ TMD_INLINE void fade_backward_rows(const T* __restrict h, const T* __restrict g,
   }
 }
 
-#define TMD_FOR_TYPE(T)                                                                                                \
-  TMD_CLONES void silu_of(const T* x, const T* sigma, const T* slope, int64_t begin, int64_t end, T* value, T* out) {  \
-    silu_range(x, sigma, slope, begin, end, value, out);                                                               \
-  }                                                                                                                    \
-  TMD_CLONES void silu_backward_of(const T* grad, const T* grad_slope, const T* x, const T* sigma, const T* slope,     \
-                                   int64_t begin, int64_t end, T* to_x, T* to_slope) {                                 \
-    silu_backward_range(grad, grad_slope, x, sigma, slope, begin, end, to_x, to_slope);                                \
-  }                                                                                                                    \
-  TMD_CLONES void fade_of(const T* g, const T* f, const T* f_slope, const T* c, const T* c_slope, int64_t channels,    \
-                          int64_t begin, int64_t end, T* out) {                                                        \
-    fade_rows(g, f, f_slope, c, c_slope, channels, begin, end, out);                                                   \
-  }                                                                                                                    \
-  TMD_CLONES void fade_backward_of(const T* h, const T* g, const T* f, const T* f_slope, const T* c, const T* c_slope, \
-                                   int64_t channels, int64_t begin, int64_t end, T* to_g, T* to_f, T* to_slope) {      \
-    fade_backward_rows(h, g, f, f_slope, c, c_slope, channels, begin, end, to_g, to_f, to_slope);                      \
-  }
-TMD_FOR_TYPE(float)
-TMD_FOR_TYPE(double)
-#undef TMD_FOR_TYPE
-
 // Checks that the arrays are (P, C) and the columns hold P numbers, contiguous and of one type.
 void check_rows(std::initializer_list<const Tensor*> arrays, std::initializer_list<const Tensor*> columns) {
   const Tensor& first = **arrays.begin();
@@ -116,7 +96,7 @@ void silu_jet(StableIValue* stack, uint64_t, uint64_t) {
     const T *a = x.data<T>(), *b = sigma.data<T>(), *c = slope.data<T>();
     T *to = value.mutable_data<T>(), *to_slope = out_slope.mutable_data<T>();
     parallel_for(x.size(0) * x.size(1), kGrain,
-                 [&](int64_t begin, int64_t end) { silu_of(a, b, c, begin, end, to, to_slope); });
+                 [&](int64_t begin, int64_t end) { run<silu_range<T>>(a, b, c, begin, end, to, to_slope); });
   });
   stack[0] = value.release();
   stack[1] = out_slope.release();
@@ -133,7 +113,9 @@ void silu_jet_backward(StableIValue* stack, uint64_t, uint64_t) {
             *c = slope.data<T>();
     T *out = to_x.mutable_data<T>(), *out_slope = to_slope.mutable_data<T>();
     parallel_for(x.size(0) * x.size(1), kGrain,
-                 [&](int64_t begin, int64_t end) { silu_backward_of(g, gs, a, b, c, begin, end, out, out_slope); });
+                 [&](int64_t begin, int64_t end) {
+                   run<silu_backward_range<T>>(g, gs, a, b, c, begin, end, out, out_slope);
+                 });
   });
   stack[0] = to_x.release();
   stack[1] = to_slope.release();
@@ -150,7 +132,7 @@ void faded_slope(StableIValue* stack, uint64_t, uint64_t) {
     const T *g = grad.data<T>(), *a = f.data<T>(), *b = f_slope.data<T>(), *d = c.data<T>(), *e = c_slope.data<T>();
     T* to = out.mutable_data<T>();
     parallel_for(f.size(0), rows_per_task(channels),
-                 [&](int64_t begin, int64_t end) { fade_of(g, a, b, d, e, channels, begin, end, to); });
+                 [&](int64_t begin, int64_t end) { run<fade_rows<T>>(g, a, b, d, e, channels, begin, end, to); });
   });
   stack[0] = out.release();
 }
@@ -167,7 +149,7 @@ void faded_slope_backward(StableIValue* stack, uint64_t, uint64_t) {
             *e = c_slope.data<T>();
     T *out_g = to_grad.mutable_data<T>(), *out_f = to_f.mutable_data<T>(), *out_s = to_slope.mutable_data<T>();
     parallel_for(f.size(0), rows_per_task(channels), [&](int64_t begin, int64_t end) {
-      fade_backward_of(up, g, a, b, d, e, channels, begin, end, out_g, out_f, out_s);
+      run<fade_backward_rows<T>>(up, g, a, b, d, e, channels, begin, end, out_g, out_f, out_s);
     });
   });
   stack[0] = to_grad.release();

@@ -103,29 +103,6 @@ TMD_INLINE void curvature_columns(const T* __restrict x, const T* __restrict g, 
   }
 }
 
-#define TMD_FOR_TYPE(T)                                                                                               \
-  TMD_CLONES void product_one(const T* a, const T* b, T sign_a, T sign_b, int64_t plane, int64_t begin, int64_t end,  \
-                              T* out) {                                                                               \
-    product_columns<T, false>(a, b, sign_a, sign_b, plane, begin, end, out);                                          \
-  }                                                                                                                   \
-  TMD_CLONES void product_both(const T* a, const T* b, T sign_a, T sign_b, int64_t plane, int64_t begin, int64_t end, \
-                               T* out) {                                                                              \
-    product_columns<T, true>(a, b, sign_a, sign_b, plane, begin, end, out);                                           \
-  }                                                                                                                   \
-  TMD_CLONES void normalize_range(const T* x, int64_t plane, int64_t begin, int64_t end, T* out) {                    \
-    normalize_columns(x, plane, begin, end, out);                                                                     \
-  }                                                                                                                   \
-  TMD_CLONES void slope_range(const T* x, const T* g, int64_t plane, int64_t begin, int64_t end, T* out) {            \
-    slope_columns(x, g, plane, begin, end, out);                                                                      \
-  }                                                                                                                   \
-  TMD_CLONES void curvature_range(const T* x, const T* g, const T* h, int64_t plane, int64_t begin, int64_t end,      \
-                                  T* out) {                                                                           \
-    curvature_columns(x, g, h, plane, begin, end, out);                                                               \
-  }
-TMD_FOR_TYPE(float)
-TMD_FOR_TYPE(double)
-#undef TMD_FOR_TYPE
-
 // Checks that all are (9, N, C), contiguous and of one type; returns N C.
 int64_t check_tensors(std::initializer_list<const Tensor*> tensors) {
   const Tensor& first = **tensors.begin();
@@ -161,9 +138,9 @@ void tensor_product(StableIValue* stack, uint64_t, uint64_t) {
     const T sign_a = transpose_a ? -1 : 1, sign_b = transpose_b ? -1 : 1;
     parallel_for(columns, kGrain, [&](int64_t begin, int64_t end) {
       if (both)
-        product_both(left, right, sign_a, sign_b, columns, begin, end, to);
+        run<product_columns<T, true>>(left, right, sign_a, sign_b, columns, begin, end, to);
       else
-        product_one(left, right, sign_a, sign_b, columns, begin, end, to);
+        run<product_columns<T, false>>(left, right, sign_a, sign_b, columns, begin, end, to);
     });
   });
   stack[0] = out.release();
@@ -178,7 +155,7 @@ void tensor_normalize(StableIValue* stack, uint64_t, uint64_t) {
     const T* from = x.data<T>();
     T* to = out.mutable_data<T>();
     parallel_for(columns, kGrain,
-                 [&](int64_t begin, int64_t end) { normalize_range(from, columns, begin, end, to); });
+                 [&](int64_t begin, int64_t end) { run<normalize_columns<T>>(from, columns, begin, end, to); });
   });
   stack[0] = out.release();
 }
@@ -192,7 +169,7 @@ void tensor_normalize_slope(StableIValue* stack, uint64_t, uint64_t) {
     const T *from = x.data<T>(), *g = grad.data<T>();
     T* to = out.mutable_data<T>();
     parallel_for(columns, kGrain,
-                 [&](int64_t begin, int64_t end) { slope_range(from, g, columns, begin, end, to); });
+                 [&](int64_t begin, int64_t end) { run<slope_columns<T>>(from, g, columns, begin, end, to); });
   });
   stack[0] = out.release();
 }
@@ -206,7 +183,7 @@ void tensor_normalize_curvature(StableIValue* stack, uint64_t, uint64_t) {
     const T *from = x.data<T>(), *g = grad.data<T>(), *h = other.data<T>();
     T* to = out.mutable_data<T>();
     parallel_for(columns, kGrain,
-                 [&](int64_t begin, int64_t end) { curvature_range(from, g, h, columns, begin, end, to); });
+                 [&](int64_t begin, int64_t end) { run<curvature_columns<T>>(from, g, h, columns, begin, end, to); });
   });
   stack[0] = out.release();
 }

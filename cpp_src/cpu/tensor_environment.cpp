@@ -107,17 +107,6 @@ TMD_INLINE void backward_block(const Inputs<T>& in, const T* grad, int64_t first
   for (; channel < end; ++channel) backward_lanes<T, 1>(in, grad, channel, to);
 }
 
-#define TMD_FOR_TYPE(T)                                                                                    \
-  TMD_CLONES void forward_range(const Inputs<T>& in, int64_t begin, int64_t end, T* out) {                 \
-    forward_rows(in, begin, end, out);                                                                     \
-  }                                                                                                        \
-  TMD_CLONES void backward_of(const Inputs<T>& in, const T* grad, int64_t first, const Gradients<T>& to) { \
-    backward_block(in, grad, first, to);                                                                   \
-  }
-TMD_FOR_TYPE(float)
-TMD_FOR_TYPE(double)
-#undef TMD_FOR_TYPE
-
 struct Arguments {
   const Tensor &y, &weight, &own, &other, &sender, &row_ptr, &pair;
 
@@ -143,7 +132,7 @@ template <class T>
 void forward_cpu(const Inputs<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
   parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
-               [&](int64_t begin, int64_t end) { forward_range(in, begin, end, to); });
+               [&](int64_t begin, int64_t end) { run<forward_rows<T>>(in, begin, end, to); });
 }
 
 template <class T>
@@ -158,7 +147,7 @@ void backward_cpu(const Inputs<T>& in, const T* from, const Tensor& to_y, const 
   const int64_t work = 4 * kComponents * kBlock * in.edges.num_edges + 1;
   parallel_for(blocks, kGrainValues / work + 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)
-      backward_of(in, from, block * kBlock, {partial.data() + block * row, weight, own, other});
+      run<backward_block<T>>(in, from, block * kBlock, Gradients<T>{partial.data() + block * row, weight, own, other});
   });
   for (int64_t k = 0; k < row; ++k) {
     T sum = 0;

@@ -96,30 +96,13 @@ TMD_INLINE void weight_self(const T* x, const T* y, const Edges& edges, int64_t 
       if (edges.sender[e] == i) weight_edge<T, false>(x, y, edges, C, i, e, begin, end, out);
 }
 
-#define TMD_FOR_TYPE(T)                                                                                               \
-  TMD_CLONES void message_of(const T* weight, const T* x, const Edges& edges, int64_t C, int64_t begin, int64_t end,  \
-                             T* out) {                                                                                \
-    message_rows(weight, x, edges, C, begin, end, out);                                                               \
-  }                                                                                                                   \
-  TMD_CLONES void weight_rows_of(const T* x, const T* y, const Edges& edges, int64_t C, int64_t begin, int64_t end,   \
-                                 T* out) {                                                                            \
-    weight_rows(x, y, edges, C, begin, end, out);                                                                     \
-  }                                                                                                                   \
-  TMD_CLONES void weight_self_of(const T* x, const T* y, const Edges& edges, int64_t C, int64_t begin, int64_t end,   \
-                                 T* out) {                                                                            \
-    weight_self(x, y, edges, C, begin, end, out);                                                                     \
-  }
-TMD_FOR_TYPE(float)
-TMD_FOR_TYPE(double)
-#undef TMD_FOR_TYPE
-
 // Checks two arrays of three axes, the second (9, N, C).
 void check_arrays(const Tensor& weight, const Tensor& x, const char* of_weight, const char* of_x) {
   require(weight.dim() == 3 && weight.contiguous(), of_weight);
   require(x.dim() == 3 && x.contiguous(), of_x);
   require_float(x, "an array must be float32 or float64");
   require(weight.dtype() == x.dtype(), "an array's type must be the same as the other's");
-  require(x.size(0) == kComponents, "a tensor must have 9 components");
+  if (x.size(0) != kComponents) fail("a tensor has 9 components, not " + std::to_string(x.size(0)));
 }
 
 template <class T>
@@ -128,7 +111,7 @@ void message_cpu(const Tensor& weight, const Tensor& x, const Edges& edges, cons
   T* to = out.mutable_data<T>();
   const int64_t C = x.size(2);
   parallel_for(edges.num_atoms, edges.atoms_per_task(C),
-               [&](int64_t begin, int64_t end) { message_of(w, from, edges, C, begin, end, to); });
+               [&](int64_t begin, int64_t end) { run<message_rows<T>>(w, from, edges, C, begin, end, to); });
 }
 
 template <class T>
@@ -138,12 +121,12 @@ void weight_cpu(const Tensor& x, const Tensor& y, const Edges& edges, const Tens
   const int64_t C = x.size(2);
   std::fill_n(to, edges.num_pairs * kParts * C, T(0));
   parallel_for(edges.num_atoms, edges.atoms_per_task(C),
-               [&](int64_t begin, int64_t end) { weight_rows_of(a, b, edges, C, begin, end, to); });
+               [&](int64_t begin, int64_t end) { run<weight_rows<T>>(a, b, edges, C, begin, end, to); });
   constexpr int64_t lanes = 64 / sizeof(T);
   const int64_t blocks = (C + lanes - 1) / lanes;
   const int64_t blocks_per_task = kGrainValues / (kComponents * lanes * (edges.num_atoms + 1)) + 1;
   parallel_for(blocks, blocks_per_task, [&](int64_t begin, int64_t end) {
-    weight_self_of(a, b, edges, C, begin * lanes, std::min(end * lanes, C), to);
+    run<weight_self<T>>(a, b, edges, C, begin * lanes, std::min(end * lanes, C), to);
   });
 }
 

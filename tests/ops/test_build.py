@@ -26,7 +26,10 @@ needs_setuptools = pytest.mark.skipif(
 
 
 def build_wheel(work: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Build a wheel from a copy of the sources that the build reads, into ``work / "dist"``."""
+    """Build a wheel from a copy of the sources that the build reads, into ``work / "dist"``.
+
+    TORCHMD_NATIVE is what is given here, auto by default, whatever the tests themselves run with.
+    """
     source = work / "source"
     if not source.exists():
         source.mkdir()
@@ -40,7 +43,7 @@ def build_wheel(work: Path, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(work / "dist")],
         cwd=source,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", **environment},
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "TORCHMD_NATIVE": "auto", **environment},
         capture_output=True,
         text=True,
         check=False,

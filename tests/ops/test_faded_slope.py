@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from torchmdnet.ops import native
 from torchmdnet.ops.faded_slope import attach_slope, faded_slope_reference
+
+needs_native = pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
 
 
 def inputs(channels: int, dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -47,3 +50,26 @@ def test_value_is_unchanged() -> None:
     f, f_slope, c, c_slope = inputs(7)
     value = attach_slope(f * c, torch.ones(4).double(), f=f, f_slope=f_slope, c=c, c_slope=c_slope)
     assert torch.equal(value, f * c)
+
+
+def test_no_rows_have_no_slopes() -> None:
+    distance, f, c = torch.zeros(0, requires_grad=True), torch.zeros(0, 3), torch.zeros(0, 1)
+    value = attach_slope(f, distance, f=f, f_slope=f, c=c, c_slope=c)
+    (slope,) = torch.autograd.grad(value.sum(), distance)
+    assert slope.shape == (0,)
+
+
+@needs_native
+def test_passes_torchs_own_checks_of_an_operator() -> None:
+    f, f_slope, c, c_slope = (value.detach() for value in inputs(7))
+    ops = torch.ops.torchmdnet
+    torch.library.opcheck(ops.faded_slope.default, (f.sin(), f, f_slope, c, c_slope))
+    torch.library.opcheck(ops.faded_slope_backward.default, (c.flatten(), f.sin(), f, f_slope, c, c_slope))
+
+
+@needs_native
+def test_the_bare_op_refuses_what_would_read_out_of_bounds() -> None:
+    f, f_slope, c, c_slope = (value.detach() for value in inputs(7))
+    for wrong in (c[1:], c.float(), c.expand(4, 2).contiguous(), c[0, 0]):
+        with pytest.raises(RuntimeError, match="a column must hold a number for each of the P rows"):
+            torch.ops.torchmdnet.faded_slope(f, f, f_slope, wrong, c_slope)

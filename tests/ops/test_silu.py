@@ -1,12 +1,16 @@
 """SiLU and its derivatives."""
 
+import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
+from torchmdnet.ops import native
 from torchmdnet.ops.silu import silu, silu_jet, silu_jet_reference, silu_reference
 
 X = torch.linspace(-6, 6, 24, dtype=torch.float64).view(6, 4)
 SLOPE = torch.linspace(1, -2, 24, dtype=torch.float64).view(6, 4)
+
+needs_native = pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
 
 
 def test_equals_its_reference() -> None:
@@ -41,3 +45,29 @@ def test_derivative_of_the_jet_is_right() -> None:
 
 def test_takes_no_elements() -> None:
     assert silu(torch.zeros(0, 4)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
+def test_nothing_has_nothing_as_its_jet(shape: tuple[int, int]) -> None:
+    nothing = torch.zeros(shape, requires_grad=True)
+    value, slope = silu_jet(nothing, nothing)
+    (gradient,) = torch.autograd.grad((value + slope).sum(), nothing)
+    assert value.shape == slope.shape == gradient.shape == shape
+
+
+@needs_native
+def test_passes_torchs_own_checks_of_an_operator() -> None:
+    ops = torch.ops.torchmdnet
+    torch.library.opcheck(ops.silu_jet.default, (X, X.sigmoid(), SLOPE))
+    torch.library.opcheck(ops.silu_jet_backward.default, (SLOPE, X, X, X.sigmoid(), SLOPE))
+
+
+@needs_native
+def test_the_bare_op_refuses_what_would_read_out_of_bounds() -> None:
+    op = torch.ops.torchmdnet.silu_jet
+    for wrong in (SLOPE[:-1], SLOPE.float(), SLOPE.flatten(), SLOPE.expand(6, 4).t().contiguous().t()):
+        with pytest.raises(RuntimeError, match=r"arrays must be contiguous and of one shape \(P, C\) and type"):
+            op(X, X.sigmoid(), wrong)
+    whole = torch.zeros(6, 4, dtype=torch.int64)
+    with pytest.raises(RuntimeError, match="an array must be float32 or float64"):
+        op(whole, whole, whole)

@@ -116,3 +116,28 @@ def test_a_matrix_commutes_with_itself() -> None:
 def test_a_wrong_shape_is_told() -> None:
     with pytest.raises(RuntimeError, match=r"a tensor must have shape \(9, N, C\)"):
         normalize(torch.zeros(8, 2, 3))
+
+
+@needs_native
+def test_passes_torchs_own_checks_of_an_operator() -> None:
+    a, b, c = (value.detach() for value in tensors(3))
+    ops = torch.ops.torchmdnet
+    for flags in ((0, 0, 0), (1, 0, 1)):
+        torch.library.opcheck(ops.tensor_product.default, (a, b, *flags))
+    torch.library.opcheck(ops.tensor_normalize.default, (a,))
+    torch.library.opcheck(ops.tensor_normalize_slope.default, (a, b))
+    torch.library.opcheck(ops.tensor_normalize_curvature.default, (a, b, c))
+
+
+def test_no_channels_give_no_columns() -> None:
+    nothing = torch.zeros(9, 4, 0, requires_grad=True)
+    result = normalize(matrix_product(nothing, nothing))
+    (gradient,) = torch.autograd.grad(result.sum(), nothing)
+    assert result.shape == gradient.shape == (9, 4, 0)
+
+
+def test_takes_inputs_in_any_memory_order() -> None:
+    a, b = tensors()
+    strided = a.detach().permute(2, 1, 0).contiguous().permute(2, 1, 0)
+    assert not strided.is_contiguous()
+    torch.testing.assert_close(normalize(matrix_product(strided, b)), normalize(matrix_product(a, b)))

@@ -98,3 +98,72 @@ def test_table_holds_each_edge_once() -> None:
     table = edge_table(graph)
     is_edge = table.pair < len(graph.pair_distance)
     assert torch.equal(table.edge[is_edge], torch.arange(len(graph.receiver)))
+
+
+@needs_native
+def test_passes_torchs_own_checks_of_an_operator() -> None:
+    graph = make_graph()
+    weight, y, own, other = (value.detach() for value in arguments(graph))
+    inputs = (y, weight, own, other, graph.sender, graph.row_ptr, graph.pair)
+    torch.library.opcheck(torch.ops.torchmdnet.tensor_environment.default, inputs)
+    grad = torch.ones((9, *own.shape), dtype=own.dtype)
+    torch.library.opcheck(torch.ops.torchmdnet.tensor_environment_backward.default, (grad, *inputs))
+
+
+def test_no_channels_give_no_columns() -> None:
+    inputs = arguments(make_graph(), channels=0)
+    result = run(*inputs)
+    assert result.shape == (9, 8, 0)
+    gradients = torch.autograd.grad(result.sum(), inputs)
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_takes_inputs_in_any_memory_order() -> None:
+    graph = make_graph()
+    weight, y, own, other = arguments(graph)
+    strided = [value.detach().transpose(0, -1).contiguous().transpose(0, -1) for value in (weight, y, own, other)]
+    assert not any(value.is_contiguous() for value in strided)
+    torch.testing.assert_close(run(*strided), run(weight, y, own, other))
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    graph = make_graph()
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            inputs = arguments(graph, channels=200, dtype=torch.float32)
+            value = tensor_environment(inputs[0], inputs[1], own=inputs[2], other=inputs[3], graph=graph)
+            results.append((value.detach(), *torch.autograd.grad(value.square().sum(), inputs)))
+    finally:
+        torch.set_num_threads(threads)
+    for result in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], result, strict=True))
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("position", "change", "text"),
+    [
+        (0, lambda t: t.float(), "arrays must be contiguous and of one type"),
+        (1, lambda t: t.transpose(1, 2), "arrays must be contiguous and of one type"),
+        (3, lambda t: t[:-1], r"want y \(E, 9\)"),
+        (4, lambda t: t + 100, "a sender is not an atom"),
+        (4, lambda t: -1 - t, "a sender is not an atom"),
+        (4, lambda t: t[:-1], r"want y \(E, 9\)"),
+        (5, lambda t: t.flip(0), "not of one graph"),
+        (5, lambda t: t.int(), "must be contiguous int64 vectors"),
+        (6, lambda t: t + 1, "an edge's pair has no row"),
+    ],
+)
+def test_the_bare_op_refuses_what_would_read_out_of_bounds(position: int, change: object, text: str) -> None:
+    graph = make_graph()
+    weight, y, own, other = (value.detach() for value in arguments(graph))
+    inputs = [y, weight, own, other, graph.sender, graph.row_ptr, graph.pair]
+    inputs[position] = change(inputs[position])  # type: ignore[operator]
+    with pytest.raises(RuntimeError, match=text):
+        torch.ops.torchmdnet.tensor_environment(*inputs)
+    grad = torch.ones((9, 8, 3), dtype=torch.float64)
+    with pytest.raises(RuntimeError, match=text):
+        torch.ops.torchmdnet.tensor_environment_backward(grad, *inputs)

@@ -118,7 +118,9 @@ class ModelConfig:
     atom_filter: int = option(-1, "leave out atoms with z <= this; not with derivative")
     max_z: int = option(100, "one more than the largest atomic number", at_least=1)
     max_num_neighbors: int = option(32, "accepted, not needed: neighbour lists have no limit", at_least=0)
-    reduce_op: Literal["add", "sum", "mean"] = option("add", "sum over the atoms of a system")
+    reduce_op: Literal["add", "sum", "mean", "atom_mean"] = option(
+        "add", "how atoms add up to a system; mean divides by their number + 1, atom_mean by their number"
+    )
     q_dim: int = option(0, "charges predicted per atom; tensornet2", at_least=0)
     q_weights: list[float | list[float]] | None = option(None, "weights of the charges; ScalarPlusWeightedCoulomb")
     coulomb_cutoff: float | None = option(None, "cutoff of the Coulomb term; ScalarPlusWeightedCoulomb", above=0)

@@ -66,3 +66,11 @@ class _FadedSlope(torch.autograd.Function):
             return grad_grad, grad_f, grad_slope, None, None
         own, other = upstream.unsqueeze(-1) * c, upstream.unsqueeze(-1) * c_slope
         return own * f_slope + other * f, other * grad, own * grad, None, None
+
+
+def _fake(grad: Tensor, f: Tensor, f_slope: Tensor, c: Tensor, c_slope: Tensor) -> Tensor:
+    return f.new_empty(f.shape[:1])
+
+
+native.describe("faded_slope", fake=_fake)
+native.describe("faded_slope_backward", fake=native.like(3, position=1))

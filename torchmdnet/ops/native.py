@@ -1,16 +1,18 @@
-"""Load the native ops, and decide whether they or PyTorch's own do the work.
+"""Load the native ops, tell PyTorch about them, and decide whether they or its own do the work.
 
 TORCHMD_NATIVE = auto (default: use the library where it was built) | 0 (never) | require (fail without it)
 """
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["AVAILABLE", "LIBRARY", "STATUS", "runs_natively"]
+__all__ = ["AVAILABLE", "LIBRARY", "STATUS", "describe", "like", "runs_natively"]
 
 LIBRARY = Path(__file__).parent / "libtorchmdnet.so"
 _MODES = ("auto", "0", "require")
@@ -51,3 +53,39 @@ def runs_natively(*tensors: Tensor) -> bool:
         tensor.device.type == "cpu" and tensor.dtype in _DTYPES and tensor.dtype == tensors[0].dtype
         for tensor in tensors
     )
+
+
+def describe(
+    name: str,
+    *,
+    fake: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
+    setup_context: Callable[..., None] | None = None,
+) -> None:
+    """Tell PyTorch what a native op returns, without computing it, and how it is differentiated.
+
+    Nothing is done where the library was not loaded.
+
+    Args:
+        name: The op below ``torch.ops.torchmdnet``.
+        fake: Takes the op's arguments and returns empty tensors of the shapes and types that the op returns.
+        backward: Its derivative; None where a ``torch.autograd.Function`` around the op has it.
+        setup_context: What ``backward`` needs to have kept.
+    """
+    if not AVAILABLE:
+        return
+    torch.library.register_fake(f"torchmdnet::{name}", fake)
+    if backward is not None:
+        torch.library.register_autograd(f"torchmdnet::{name}", backward, setup_context=setup_context)
+
+
+def like(number: int | None = None, *, position: int = 0) -> Callable[..., Any]:
+    """A fake for an op that returns arrays like one of its arguments: one array, or a tuple of a number of them."""
+
+    def fake(*arguments: Any) -> Tensor | tuple[Tensor, ...]:
+        source: Tensor = arguments[position]
+        if number is None:
+            return source.new_empty(source.shape)
+        return tuple(source.new_empty(source.shape) for _ in range(number))
+
+    return fake

@@ -193,3 +193,7 @@ def _curvature(x: Tensor, grad: Tensor, other: Tensor) -> Tensor:
     gx, hx = _dot(grad, x), _dot(other, x)
     along_x = 8 * r**3 * gx * hx - 2 * r**2 * _dot(grad, other)
     return along_x * x - 2 * r**2 * (hx * grad + gx * other)
+
+
+for _name in ("tensor_product", "tensor_normalize", "tensor_normalize_slope", "tensor_normalize_curvature"):
+    native.describe(_name, fake=native.like())

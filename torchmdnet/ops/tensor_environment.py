@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
-from torchmdnet.ops.tensor_algebra import PART_SIZES
+from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS, PART_SIZES
 
 __all__ = ["EdgeTable", "edge_table", "tensor_environment", "tensor_environment_reference"]
 
@@ -113,3 +113,15 @@ class _Gradient(torch.autograd.Function):
                     before = results[number]
                     results[number] = value if before is None else before + value
         return (*results, None, None, None)
+
+
+def _fake(y: Tensor, weight: Tensor, own: Tensor, other: Tensor, *edges: Tensor) -> Tensor:
+    return own.new_empty((NUM_COMPONENTS, *own.shape))
+
+
+def _backward_fake(grad: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    return tuple(value.new_empty(value.shape) for value in inputs[:4])
+
+
+native.describe("tensor_environment", fake=_fake)
+native.describe("tensor_environment_backward", fake=_backward_fake)

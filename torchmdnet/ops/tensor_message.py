@@ -68,10 +68,6 @@ def tensor_message_weight_reference(x: Tensor, y: Tensor, graph: Graph) -> Tenso
     return scatter_sum(by_part, graph.pair, graph.pair_distance.shape[0])
 
 
-def _message_fake(weight: Tensor, x: Tensor, sender: Tensor, row_ptr: Tensor, pair: Tensor) -> Tensor:
-    return x.new_empty(x.shape)
-
-
 def _weight_fake(x: Tensor, y: Tensor, sender: Tensor, row_ptr: Tensor, pair: Tensor, rows: Tensor) -> Tensor:
     return x.new_empty((rows.shape[0], 3, x.shape[2]))
 
@@ -98,8 +94,5 @@ def _weight_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return grad_x, grad_y, None, None, None, None
 
 
-if native.AVAILABLE:
-    torch.library.register_fake("torchmdnet::tensor_message", _message_fake)
-    torch.library.register_fake("torchmdnet::tensor_message_weight", _weight_fake)
-    torch.library.register_autograd("torchmdnet::tensor_message", _message_backward, setup_context=_keep_inputs)
-    torch.library.register_autograd("torchmdnet::tensor_message_weight", _weight_backward, setup_context=_keep_inputs)
+native.describe("tensor_message", fake=native.like(position=1), backward=_message_backward, setup_context=_keep_inputs)
+native.describe("tensor_message_weight", fake=_weight_fake, backward=_weight_backward, setup_context=_keep_inputs)

@@ -29,7 +29,7 @@ def run_command(name: str, command: Callable[[], None]) -> int:
     0: success; 1: training failed; 2: input or options are wrong; 130 and 143: stopped by Ctrl-C or SIGTERM.
     """
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: is_rank_zero() and _say(f"{name}: warning", message)
+        warnings.showwarning = lambda message, *_, **__: _say(f"{name}: warning", message) if is_rank_zero() else None
         try:
             command()
         except NonFiniteError as error:

@@ -5,7 +5,7 @@ The only place where energies are differentiated. Letters in shapes: N atoms, B 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +18,12 @@ from torchmdnet.nn.strain import cells, strained, with_leaf_positions
 from torchmdnet.nn.system_input import make_system
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.output_model import OutputModel
+from torchmdnet.potential.prediction import Prediction
 from torchmdnet.priors.base import BasePrior
 
-__all__ = ["Ensemble", "Prediction", "TorchMD_Net"]
+__all__ = ["TorchMD_Net"]
 
 ExtraArgs = Mapping[str, Any]
-
-
-class Prediction(NamedTuple):
-    """What a potential says of B systems with N atoms."""
-
-    energy: Tensor
-    """Energy, or the head's other quantity, of each system. (B, 1)"""
-    forces: Tensor | None = None
-    """Minus the gradient with respect to positions. (N, 3)"""
-    stress: Tensor | None = None
-    r"""Strain derivative over volume, :math:`\frac1V \partial E / \partial \epsilon` (sign as in ASE). (B, 3, 3)"""
-    energies: Tensor | None = None
-    """Share of each atom in the energy, which they add up to. (N, 1)"""
 
 
 class TorchMD_Net(nn.Module):  # noqa: N801  the public name
@@ -208,7 +196,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
             stress=None if volume is None else gradients[-1] / volume,
             energies=energies,
         )
-        return prediction if self.training else _without_graph(prediction)
+        return prediction if self.training else prediction.without_graph()
 
     def _evaluate(
         self, system: System, extra_args: ExtraArgs | None, *, second_derivatives: bool = True
@@ -291,43 +279,3 @@ def _extra(system: System, extra_args: ExtraArgs | None) -> dict[str, Any]:
     if system.pbc is not None:
         extra["pbc"] = system.pbc
     return extra
-
-
-def _without_graph(prediction: Prediction) -> Prediction:
-    energy, *others = prediction
-    return Prediction(energy.detach(), *(None if value is None else value.detach() for value in others))
-
-
-class Ensemble(nn.ModuleList):
-    """Several potentials as one: means over the members, and their spread.
-
-    Args:
-        modules: The members.
-        return_std: Whether a call returns the standard deviations too.
-
-    Raises:
-        TypeError: A member is no :class:`TorchMD_Net`.
-    """
-
-    def __init__(self, modules: Sequence[nn.Module], return_std: bool = False) -> None:
-        for module in modules:
-            if not isinstance(module, TorchMD_Net):
-                raise TypeError(f"an ensemble is made of TorchMD_Net models; got {type(module).__name__}")
-        super().__init__(modules)
-        self.return_std = return_std
-
-    def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        """Arguments as of :class:`TorchMD_Net`. -> mean y, mean forces[, unbiased std of y, of forces]"""
-        y, neg_dy = (torch.stack(values) for values in zip(*(model(*args, **kwargs) for model in self), strict=True))
-        means = (y.mean(0), neg_dy.mean(0))
-        return (*means, y.std(0), neg_dy.std(0)) if self.return_std else means
-
-    def compute(self, *args: Any, **kwargs: Any) -> Prediction:
-        """Mean of the members' predictions. Arguments as of :meth:`TorchMD_Net.compute`."""
-        members = [model.compute(*args, **kwargs) for model in self if isinstance(model, TorchMD_Net)]
-        return Prediction(*(_mean_of(values) for values in zip(*members, strict=True)))
-
-
-def _mean_of(values: Sequence[Tensor | None]) -> Any:
-    present = [value for value in values if value is not None]
-    return torch.stack(present).mean(0) if present else None
