@@ -64,3 +64,16 @@ def test_smoothing_of_one_changes_nothing():
     smoother = LossSmoother()
     smoother("y", torch.tensor(4.0), alpha=1.0)
     assert smoother("y", torch.tensor(2.0), alpha=1.0).item() == 2.0
+
+
+@pytest.mark.parametrize(("num_processes", "expected"), [(2, 3.0), (1, 2.0), (3, 2.0)])
+def test_smoothing_goes_on_with_its_own_state_or_the_mean(num_processes, expected):
+    smoother = LossSmoother()
+    smoother.load([{"y": torch.tensor(1.0)}, {"y": torch.tensor(3.0)}], rank=1, num_processes=num_processes)
+    assert smoother("y", torch.tensor(0.0), alpha=0.5).item() == 0.5 * expected
+
+
+def test_smoothing_starts_anew_without_a_state():
+    smoother = LossSmoother()
+    smoother.load([], rank=0, num_processes=1)
+    assert smoother("y", torch.tensor(2.0), alpha=0.5).item() == 2.0

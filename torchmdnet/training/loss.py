@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -70,6 +70,15 @@ class LossSmoother:
 
     def __init__(self) -> None:
         self.previous: dict[str, Tensor] = {}
+
+    def load(self, states: Sequence[Mapping[str, Tensor]], *, rank: int, num_processes: int) -> None:
+        """Go on from ``previous`` of every process; other numbers of processes start from the mean."""
+        if len(states) == num_processes:
+            self.previous = dict(states[rank])
+        elif states:
+            self.previous = {name: torch.stack([state[name] for state in states]).mean() for name in states[0]}
+        else:
+            self.previous = {}
 
     def __call__(self, name: str, value: Tensor, *, alpha: float) -> Tensor:
         if not 0 < alpha < 1:

@@ -13,7 +13,7 @@ from torchmdnet.checkpoint import FORMAT_VERSION
 from torchmdnet.config import Config
 from torchmdnet.factory import create_model
 from torchmdnet.priors import BasePrior
-from torchmdnet.training.distributed import sum_over_ranks, world_size
+from torchmdnet.training.distributed import gather_objects, world_size
 from torchmdnet.training.ema import WeightAverage
 from torchmdnet.training.evaluation import Comparison, Evaluation, EvaluationResult
 from torchmdnet.training.guard import FiniteGuard
@@ -176,7 +176,7 @@ class LNNP(pl.LightningModule):
         dataset = getattr(getattr(self.trainer, "datamodule", None), "dataset", None)
         self.guard = FiniteGuard(getattr(dataset, "frame_name", None), interval=1 if is_cheap else _GUARD_INTERVAL)
         self.means = EpochMeans()
-        self.smoother.previous = {name: value.to(self.device) for name, value in resumed.get("smoother", {}).items()}
+        self.smoother.load(resumed.get("smoother", []), rank=self.global_rank, num_processes=world_size())
         if self.options["ema_decay"] is not None:
             self.ema = WeightAverage(self.model, self.options["ema_decay"])
             if "averages" in resumed:
@@ -234,8 +234,7 @@ class LNNP(pl.LightningModule):
         """Store averaged weights as the model's, and the state that exact resumption needs."""
         if self.schedule is not None:
             checkpoint["schedule"] = self.schedule.state_dict()
-        means = {name: sum_over_ranks(value) / world_size() for name, value in self.smoother.previous.items()}
-        checkpoint["smoother"] = {name: value.cpu() for name, value in means.items()}
+        checkpoint["smoother"] = gather_objects({name: value.cpu() for name, value in self.smoother.previous.items()})
         if self.ema is not None:
             averages = {f"model.{name}": value for name, value in self.ema.averages().items()}
             checkpoint["training_weights"] = {name: checkpoint["state_dict"][name] for name in averages}
