@@ -1,5 +1,6 @@
 """What users of TorchMD-NET 3.1.0 stumble over on the command line: each case is right here, or one clear line."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -232,6 +233,20 @@ def test_learnable_atomref(run, options):
     assert model.prior_model[0].atomref.weight.any()
 
 
+@pytest.mark.parametrize("head", ["Scalar", "ScalarPlusWeightedCoulomb"])
+def test_tensornet2_trains_with_charges(run, options, tmp_path, head):
+    frames = read(options["dataset_root"], ":")
+    for number, atoms in enumerate(frames):
+        atoms.info["charge"] = number % 3 - 1
+    write(tmp_path / "charged.xyz", frames, format="extxyz")
+    words = ["--model", "tensornet2", "--charge", "true", "--q-dim", "4", "--output-model", head]
+    assert run(*words, dataset_root=str(tmp_path / "charged.xyz"), num_epochs=1) == 0
+    model = load_model(f"{options['log_dir']}/best.ckpt", precision=64)
+    z, pos = torch.as_tensor(frames[0].numbers), torch.as_tensor(frames[0].positions)
+    neutral, charged = (model(z, pos, q=torch.tensor([charge]))[0] for charge in (0.0, 1.0))
+    assert not torch.equal(neutral, charged)
+
+
 # --------------------------------------------------------------------------------------------------------- data
 
 
@@ -247,8 +262,6 @@ def arrays(options):
 
 
 def test_atomref_with_hdf5(run, options, tmp_path):
-    import h5py  # noqa: PLC0415  only this test writes such a file
-
     z, pos, energy, forces = arrays(options)
     with h5py.File(tmp_path / "data.h5", "w") as file:
         group = file.create_group("0")
