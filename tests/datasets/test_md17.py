@@ -28,6 +28,12 @@ def test_kcal_per_mol_become_ev_when_asked(tmp_path: Path) -> None:
     assert np.allclose(dataset[0].neg_dy, water()["neg_dy"][0] * KCAL_PER_MOL_IN_EV)
 
 
+@pytest.mark.parametrize(("given", "unit"), [({}, "kcal/mol"), ({"energy_unit": "kcal/mol"}, "eV")])
+def test_says_the_unit_of_its_energies(tmp_path: Path, given: dict[str, str], unit: str) -> None:
+    write_npz(tmp_path / "raw" / "md17_ethanol.npz", water())
+    assert MD17(tmp_path, molecules="ethanol", **given).energy_unit == unit
+
+
 @pytest.mark.parametrize("name", ["naphtalene", "naphthalene"])
 def test_naphthalene_has_two_spellings(tmp_path: Path, name: str) -> None:
     write_npz(tmp_path / "raw" / "md17_naphthalene.npz", water())

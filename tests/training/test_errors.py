@@ -37,6 +37,18 @@ def test_energy_is_in_mev_per_system_and_per_atom():
     assert found["energy per atom"].unit == "meV/atom"
 
 
+def test_energies_in_another_unit_are_told_in_it():
+    errors = Errors(
+        z=torch.ones(2, dtype=torch.int64),
+        num_atoms=torch.tensor([2]),
+        energy=torch.tensor([[0.2]]),
+        forces=torch.ones(2, 3),
+    )
+    found = rows(errors, energy_unit="kcal/mol")
+    assert found["energy"].mae == pytest.approx(0.2)
+    assert [found[name].unit for name in ("energy", "forces")] == ["kcal/mol", "kcal/mol/Å"]
+
+
 def test_forces_are_compared_by_component():
     errors = batch()
     found = rows(errors)

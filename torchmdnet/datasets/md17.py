@@ -117,6 +117,7 @@ class MD17(StoredDataset):
                 folder=folder / "processed",
             )
         )
+        self.energy_unit = "eV" if units.energy != 1.0 else "kcal/mol"
 
 
 def _read(paths: Sequence[Path], units: FileUnits) -> Iterator[Frames]:

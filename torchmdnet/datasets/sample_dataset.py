@@ -27,6 +27,7 @@ class SampleDataset:
     def __init__(self, samples: Any) -> None:
         self.samples = samples
         self.name = type(samples).__name__
+        self.energy_unit: str = getattr(samples, "energy_unit", "eV")
         self.fitted_atomref: Tensor | None = None
         if len(samples) == 0:
             raise DatasetError(f"{self.name}: the data set has no frames")

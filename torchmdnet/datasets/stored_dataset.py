@@ -24,6 +24,9 @@ class StoredDataset(Dataset[Data]):
     Frames without a cell in a set that has cells carry a zero box and no periodic axis.
     """
 
+    energy_unit: str = "eV"
+    """Unit of the samples' energies; forces and stress are in it and Å."""
+
     def __init__(self, request: StoreRequest) -> None:
         self.name = request.dataset
         self.fitted_atomref: Tensor | None = None

@@ -55,6 +55,7 @@ def _test(config: Config, prior_args: Any, *, model: str, output: str | None) ->
     parts = create_dataset(options, DATASETS)
     check_data(parts.dataset, options)
     module = LNNP(options)
+    module.energy_unit = parts.dataset.energy_unit
     load_weights(module.model, model)
     loader = _FrameBatches(parts.dataset, options["inference_batch_size"] or options["batch_size"])
     result, _ = evaluate(create_trainer(options), module, loader)

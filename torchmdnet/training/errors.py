@@ -12,13 +12,7 @@ from torchmdnet.elements import SYMBOLS
 __all__ = ["ErrorRow", "ErrorSums", "Errors"]
 
 _QUANTITIES = ("energy", "energy per atom", "forces", "stress", "prediction")
-_UNITS = {
-    "energy": (1000.0, "meV"),
-    "energy per atom": (1000.0, "meV/atom"),
-    "forces": (1000.0, "meV/Å"),
-    "stress": (1000.0, "meV/Å³"),
-    "prediction": (1.0, ""),
-}
+_PER = {"energy": "", "energy per atom": "/atom", "forces": "/Å", "stress": "/Å³"}
 _NUM_ELEMENTS = len(SYMBOLS)
 
 
@@ -44,11 +38,11 @@ class Errors(NamedTuple):
     num_atoms: Tensor
     """Atoms of each system. (B,)"""
     energy: Tensor | None = None
-    """(B, 1), in eV unless the model predicts something else"""
+    """(B, 1)"""
     forces: Tensor | None = None
-    """(N, 3) eV/Å"""
+    """(N, 3)"""
     stress: Tensor | None = None
-    """(B, 3, 3) eV/Å³"""
+    """(B, 3, 3)"""
 
 
 class ErrorSums(Metric):
@@ -58,16 +52,18 @@ class ErrorSums(Metric):
     kept apart by element too.
 
     Args:
-        is_energy: Whether the model's output is an energy in eV; another output is one row without unit.
+        is_energy: Whether the model's output is an energy; another output is one row without unit.
+        energy_unit: Unit of the energies; errors in eV are told in meV.
     """
 
     full_state_update = False
     quantities: Tensor
     elements: Tensor
 
-    def __init__(self, *, is_energy: bool = True) -> None:
+    def __init__(self, *, is_energy: bool = True, energy_unit: str = "eV") -> None:
         super().__init__()
         self.is_energy = is_energy
+        self.energy_unit = energy_unit
         zeros = torch.zeros(len(_QUANTITIES), 3, dtype=torch.float64)
         self.add_state("quantities", zeros, dist_reduce_fx="sum")
         self.add_state("elements", torch.zeros(_NUM_ELEMENTS, 3, dtype=torch.float64), dist_reduce_fx="sum")
@@ -87,12 +83,20 @@ class ErrorSums(Metric):
 
     def compute(self) -> list[ErrorRow]:
         """One row for each quantity that was compared, then one for each element's forces."""
-        rows = [_row(name, sums, *_UNITS[name]) for name, sums in zip(_QUANTITIES, self.quantities, strict=True)]
+        rows = [_row(name, sums, *self._unit(name)) for name, sums in zip(_QUANTITIES, self.quantities, strict=True)]
         rows += [
-            _row(f"forces on {symbol}", sums, *_UNITS["forces"])
+            _row(f"forces on {symbol}", sums, *self._unit("forces"))
             for symbol, sums in zip(SYMBOLS, self.elements, strict=True)
         ]
         return [row for row in rows if row.num_values]
+
+    def _unit(self, quantity: str) -> tuple[float, str]:
+        """Factor and name of the unit that a quantity's errors are told in."""
+        if quantity not in _PER:
+            return 1.0, ""
+        return (
+            (1000.0, f"meV{_PER[quantity]}") if self.energy_unit == "eV" else (1.0, self.energy_unit + _PER[quantity])
+        )
 
     def _add(self, quantity: str, error: Tensor) -> None:
         self.quantities[_QUANTITIES.index(quantity)] += _sums(error.double().reshape(-1), dim=0)

@@ -51,22 +51,26 @@ class EvaluationResult(NamedTuple):
 
     rows: list[ErrorRow]
     energy: Samples
-    """Per atom, eV; the raw prediction if the model predicts something else."""
+    """Per atom; the raw prediction if the model predicts something else."""
     forces: Samples
-    """Components, eV/Å."""
+    """Components."""
+    energy_unit: str = "eV"
+    """Unit of the energies; that of the forces is this per Å."""
 
 
 class Evaluation:
     """Takes in predictions batch by batch.
 
     Args:
-        is_energy: Whether the model's output is an energy in eV.
+        is_energy: Whether the model's output is an energy.
+        energy_unit: Its unit.
         device: Where the predictions are.
     """
 
-    def __init__(self, *, is_energy: bool, device: torch.device) -> None:
+    def __init__(self, *, is_energy: bool, device: torch.device, energy_unit: str = "eV") -> None:
         self.is_energy = is_energy
-        self._sums = ErrorSums(is_energy=is_energy).to(device)
+        self.energy_unit = energy_unit
+        self._sums = ErrorSums(is_energy=is_energy, energy_unit=energy_unit).to(device)
         self._energy: list[Tensor] = []
         self._forces: list[Tensor] = []
 
@@ -89,7 +93,9 @@ class Evaluation:
 
     def result(self) -> EvaluationResult:
         """Errors over all processes."""
-        return EvaluationResult(self._sums.compute(), _gathered(self._energy), _gathered(self._forces))
+        return EvaluationResult(
+            self._sums.compute(), _gathered(self._energy), _gathered(self._forces), energy_unit=self.energy_unit
+        )
 
 
 def _difference(prediction: Tensor | None, label: Tensor | None) -> Tensor | None:

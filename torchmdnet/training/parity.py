@@ -23,7 +23,8 @@ def plot_parity(results: Mapping[str, EvaluationResult], path: Path) -> None:
         results: By name of the set of frames; each has its colour.
         path: The file.
     """
-    kinds = {"energy per atom, less the references (eV)": "energy", "force component (eV/Å)": "forces"}
+    unit = next((result.energy_unit for result in results.values()), "eV")
+    kinds = {f"energy per atom, less the references ({unit})": "energy", f"force component ({unit}/Å)": "forces"}
     shown = {
         title: {name: getattr(result, kind) for name, result in results.items() if len(getattr(result, kind).label)}
         for title, kind in kinds.items()

@@ -120,6 +120,7 @@ def _create_module(options: dict[str, Any], data: DataModule) -> LNNP:
     options["prior_args"] = [prior.get_init_args() for prior in prior_models]
     mean, std = (data.mean, data.std) if options["standardize"] else (None, None)
     module = LNNP(options, prior_model=prior_models, mean=mean, std=std)
+    module.energy_unit = data.dataset.energy_unit
     source = options["load_weights"] or (options["load_model"] if options["reset_trainer"] else None)
     if source is not None:
         load_weights(module.model, source)
