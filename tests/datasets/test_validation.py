@@ -133,7 +133,7 @@ def brute_force_is_close(pos: np.ndarray, box: np.ndarray, pbc: np.ndarray) -> b
     return bool((distance[~same] < CLOSEST_PAIR).any())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6), pbc=st.tuples(st.booleans(), st.booleans(), st.booleans()))
 def test_close_pairs_agrees_with_all_pairs_and_images(seed: int, pbc: tuple[bool, bool, bool]) -> None:
     rng = np.random.default_rng(seed)
