@@ -7,10 +7,12 @@ from ase import Atoms
 from ase.build import bulk, make_supercell, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
-from tiny import small_model
+from tiny import small_model, small_options
 
 from torchmdnet.calculators import TMDNETCalculator
+from torchmdnet.factory import create_model
 from torchmdnet.potential import TorchMD_Net
+from torchmdnet.priors import Atomref
 
 
 @pytest.fixture
@@ -120,6 +122,19 @@ def test_stress_of_a_slab_is_the_slope_of_its_energy(crystal: Atoms, calculator:
 def test_energies_add_up_to_the_energy(crystal: Atoms, calculator: TMDNETCalculator) -> None:
     atoms = attached(crystal, calculator)
     assert atoms.get_potential_energies().sum() == pytest.approx(atoms.get_potential_energy(), abs=1e-12)
+
+
+def test_large_reference_energies_cost_no_digits(ethanol: Atoms) -> None:
+    """In float32 -10^4 eV would hide all that is below 1 meV."""
+    prior = Atomref(max_z=10)
+    prior.set_reference(torch.full((10, 1), -1234.5))
+    plain = small_model(precision=32)
+    torch.manual_seed(0)
+    with_references = create_model(small_options(precision=32), [prior])
+    expected = energy_of(ethanol, TMDNETCalculator(plain)) - 1234.5 * len(ethanol)
+    atoms = attached(ethanol, TMDNETCalculator(with_references))
+    assert atoms.get_potential_energy() == pytest.approx(expected, abs=1e-9)
+    assert atoms.get_potential_energies().sum() == pytest.approx(expected, abs=1e-5)
 
 
 def test_charge_defaults_to_zero_and_is_read_from_info(ethanol: Atoms, calculator: TMDNETCalculator) -> None:

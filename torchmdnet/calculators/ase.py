@@ -1,6 +1,7 @@
 """A model as a calculator of the Atomic Simulation Environment."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
 from torchmdnet.calculators.opening import ModelSource, open_model, parse_device
+from torchmdnet.potential import Prediction, TorchMD_Net
+from torchmdnet.potential.references import FixedReferences
 
 __all__ = ["TMDNETCalculator"]
 
@@ -63,6 +66,8 @@ class TMDNETCalculator(Calculator):
             kwargs["max_num_neighbors"] = max_num_neighbors
         self.device = parse_device(device)
         self.model = open_model(model_file, device=device, dtype=dtype, **kwargs)
+        members = [self.model] if isinstance(self.model, TorchMD_Net) else list(self.model)
+        self.references = [FixedReferences(member) for member in members if isinstance(member, TorchMD_Net)]
         self.dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -96,26 +101,34 @@ class TMDNETCalculator(Calculator):
             )
         box, pbc = self._periodicity(atoms)
         wants_derivatives = bool({"forces", "stress"} & set(properties))
-        prediction = self.model.compute(
-            torch.as_tensor(atoms.numbers, dtype=torch.int64, device=self.device),
-            self._tensor(atoms.positions),
-            torch.zeros(len(atoms), dtype=torch.int64, device=self.device),
-            box=box,
-            pbc=pbc,
-            q=self._tensor([_total(atoms, "charge")]),
-            s=self._tensor([_total(atoms, "spin")]),
-            num_systems=1,
-            forces=wants_derivatives,
-            stress=wants_derivatives and has_volume,
-            energies="energies" in properties,
-        )
-        self.results["energy"] = self.results["free_energy"] = prediction.energy.item()
+        z = torch.as_tensor(atoms.numbers, dtype=torch.int64, device=self.device)
+        with ExitStack() as stack:
+            for references in self.references:
+                stack.enter_context(references.left_out())
+            prediction = self.model.compute(
+                z,
+                self._tensor(atoms.positions),
+                torch.zeros_like(z),
+                box=box,
+                pbc=pbc,
+                q=self._tensor([_total(atoms, "charge")]),
+                s=self._tensor([_total(atoms, "spin")]),
+                num_systems=1,
+                forces=wants_derivatives,
+                stress=wants_derivatives and has_volume,
+                energies="energies" in properties,
+            )
+        self._keep(prediction, torch.stack([member.left_out_energies(z) for member in self.references]).mean(0))
+
+    def _keep(self, prediction: Prediction, constants: Tensor) -> None:
+        """Fill ``results``; the atoms' constants, (N, 1) float64, are added where no digit of the rest is lost."""
+        self.results["energy"] = self.results["free_energy"] = prediction.energy.item() + constants.sum().item()
         if prediction.forces is not None:
             self.results["forces"] = _array(prediction.forces)
         if prediction.stress is not None:
             self.results["stress"] = full_3x3_to_voigt_6_stress(_array(prediction.stress)[0])
         if prediction.energies is not None:
-            self.results["energies"] = _array(prediction.energies)[:, 0]
+            self.results["energies"] = (_array(prediction.energies) + _array(constants))[:, 0]
 
     def _tensor(self, values: Any) -> Tensor:
         return torch.as_tensor(np.asarray(values), dtype=self.dtype, device=self.device)

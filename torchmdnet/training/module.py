@@ -12,6 +12,7 @@ from torch.optim import AdamW, Optimizer
 from torchmdnet.checkpoint import FORMAT_VERSION
 from torchmdnet.config import Config
 from torchmdnet.factory import create_model
+from torchmdnet.potential.references import FixedReferences
 from torchmdnet.priors import BasePrior
 from torchmdnet.training.distributed import gather_objects, world_size
 from torchmdnet.training.ema import WeightAverage
@@ -19,7 +20,6 @@ from torchmdnet.training.evaluation import Comparison, Evaluation, EvaluationRes
 from torchmdnet.training.guard import FiniteGuard
 from torchmdnet.training.loss import LossFunction, LossSmoother, loss_function
 from torchmdnet.training.metrics import EpochMeans
-from torchmdnet.training.references import LabelReference
 from torchmdnet.training.schedules import LearningRate
 from torchmdnet.training.step import global_counts, loss_terms, predict
 
@@ -61,7 +61,7 @@ class LNNP(pl.LightningModule):
         self._hparams_name = "hparams"  # the argument that Lightning's load_from_checkpoint gives them to
         self.options: dict[str, Any] = options
         self.model = create_model(options, prior_model, mean, std)
-        self.references = LabelReference(self.model, reduce_op=options["reduce_op"])
+        self.references = FixedReferences(self.model)
         self.weights = {kind: options[f"{kind}_weight"] for kind in ("y", "neg_dy", "stress")}
         train_loss = loss_function(options["train_loss"], options["train_loss_arg"])
         self.losses: dict[str, dict[str, LossFunction]] = {

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from torchmdnet.potential import TorchMD_Net
+from torchmdnet.potential.references import FixedReferences
 from torchmdnet.training.distributed import sum_over_ranks, world_size
 from torchmdnet.training.evaluation import Comparison
 from torchmdnet.training.loss import LossFunction, mean_share
-from torchmdnet.training.references import LabelReference
 
 __all__ = ["global_counts", "loss_terms", "predict"]
 
@@ -23,7 +23,7 @@ def predict(
     batch: Any,
     *,
     hparams: Mapping[str, Any],
-    references: LabelReference,
+    references: FixedReferences,
     forces: bool,
     stress: bool,
 ) -> Comparison:
@@ -72,7 +72,7 @@ def _cast(name: str, value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if name != "y" and isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def _energy_label(fields: Mapping[str, Any], references: LabelReference, num_systems: int) -> Tensor | None:
+def _energy_label(fields: Mapping[str, Any], references: FixedReferences, num_systems: int) -> Tensor | None:
     if "y" not in fields:
         return None
     label = fields["y"].double().reshape(num_systems, -1)

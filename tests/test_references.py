@@ -6,8 +6,8 @@ from torch_geometric.data import Batch, Data
 
 from torchmdnet.config import Config
 from torchmdnet.factory import create_model
+from torchmdnet.potential.references import FixedReferences
 from torchmdnet.priors import Atomref, LearnableAtomref
-from torchmdnet.training.references import LabelReference
 from torchmdnet.training.step import predict
 
 OPTIONS = Config.from_dict(
@@ -21,7 +21,7 @@ def make(prior, **given):
     torch.manual_seed(0)
     options = OPTIONS | given
     model = create_model(options, [prior])
-    return model, LabelReference(model, reduce_op=options["reduce_op"])
+    return model, FixedReferences(model)
 
 
 def atomref(**arguments):
