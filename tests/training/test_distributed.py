@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from torchmdnet.training.distributed import is_rank_zero
@@ -26,6 +27,24 @@ link set right{id} netns right{id}
 -n right{id} link set lo up
 """
 """Arguments of ``ip`` that join two network namespaces."""
+
+
+TRAIN = """
+import os, sys
+from torchmdnet.scripts.train import main
+from torchmdnet.training.module import LNNP
+
+step = LNNP.training_step
+
+def recorded(self, batch, batch_idx):
+    with open(f"frames{os.environ['NODE_RANK']}", "a") as file:
+        print(self.current_epoch, *batch.frame.tolist(), file=file)
+    return step(self, batch, batch_idx)
+
+LNNP.training_step = recorded
+sys.exit(main())
+"""
+"""The command, which also writes down the frames that it trains on."""
 
 
 def ip(arguments):
@@ -64,7 +83,7 @@ def two_nodes(hosts, options, write_yaml, tmp_path):
             conf = write_yaml(options | given | {"num_nodes": 2, "log_dir": str(folder)}, f"node{rank}.yaml")
             variables = {"NODE_RANK": str(rank), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
             process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "torchmdnet.scripts.train", "--conf", str(conf)],
+                [*prefix, sys.executable, "-c", TRAIN, "--conf", str(conf)],
                 cwd=tmp_path,  # not the sources: what is installed is run
                 env=os.environ | variables | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": device},
                 stdout=subprocess.PIPE,
@@ -85,6 +104,12 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
+def frames(folder, *, epoch):
+    """Frames that each node trained on in one epoch."""
+    lines = [[line.split() for line in (folder / f"frames{rank}").read_text().splitlines()] for rank in (0, 1)]
+    return [[int(frame) for line in node if line[0] == str(epoch) for frame in line[1:]] for node in lines]
+
+
 def test_two_nodes_do_what_one_process_does_with_the_global_batch(two_nodes, config, tmp_path):
     """Seven training frames make batches of 2 + 2 and of 2 + 1 frames, of different numbers of atoms."""
     given = {"train_size": 7, "val_size": 6, "test_size": 3, "num_epochs": 3, "lr": 1e-2, "precision": 64}
@@ -100,6 +125,12 @@ def test_two_nodes_do_what_one_process_does_with_the_global_batch(two_nodes, con
         for name, value in right.items():
             if value:
                 assert float(row[name]) == pytest.approx(float(value), rel=1e-6), name
+    training = np.load(tmp_path / "node0" / "splits.npz")["idx_train"]
+    for epoch in range(3):
+        first, second = frames(tmp_path, epoch=epoch)
+        assert sorted(first + second) == sorted(training), "every frame once an epoch"
+        assert first
+        assert second
     assert not (tmp_path / "node1").exists()
     assert "epoch 3/3" in outputs[0][0]
     assert outputs[1][0] == ""
