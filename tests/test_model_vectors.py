@@ -14,10 +14,7 @@ import torch
 from torch import Tensor
 
 from torchmdnet.factory import create_model
-from torchmdnet.models import MODELS
-from torchmdnet.outputs import OUTPUTS
 from torchmdnet.potential import TorchMD_Net
-from torchmdnet.priors import PRIORS
 
 FOLDER = Path(os.environ.get("TORCHMDNET_TEST_DATA", "")) / "contract" / "test_vectors"
 CASES = sorted(path.stem for path in FOLDER.glob("*.npz")) if "TORCHMDNET_TEST_DATA" in os.environ else []
@@ -29,18 +26,6 @@ def read(name: str, folder: Path) -> tuple[dict[str, Any], Case]:
     with np.load(folder / "contract" / "test_vectors" / f"{name}.npz") as file:
         case = {key: file[key] for key in file.files}
     return json.loads(str(case.pop("args"))), case
-
-
-def skip_unknown(args: dict[str, Any]) -> None:
-    """Say which part of a case this version does not have."""
-    if args["model"] not in MODELS:
-        pytest.skip(f"the model {args['model']} is not in the registry")
-    if args["output_model"] not in OUTPUTS:
-        pytest.skip(f"the head {args['output_model']} is not in the registry")
-    for prior in args["prior_model"] or []:
-        for name in [prior] if isinstance(prior, str) else prior:
-            if name not in PRIORS:
-                pytest.skip(f"the prior {name} is not in the registry")
 
 
 def load(args: dict[str, Any], case: Case) -> TorchMD_Net:
@@ -62,7 +47,6 @@ def evaluate(model: TorchMD_Net, case: Case) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", CASES or [pytest.param("", marks=pytest.mark.skip("no test data"))])
 def test_reproduces_energies_and_forces_of_torchmd_net(name: str, test_data: Path) -> None:
     args, case = read(name, test_data)
-    skip_unknown(args)
     y, neg_dy = evaluate(load(args, case), case)
     # TorchMD-NET keeps the constants of its priors in float32 even when it computes in float64.
     tolerance = 1e-6 if args["prior_model"] else 1e-10

@@ -207,9 +207,6 @@ class TorchMD_ET(Representation):  # noqa: N801  the public name
                 layer.reset_parameters()
         self.out_norm.reset_parameters()
 
-    def default_box(self) -> Tensor | None:
-        return self.distance.box if bool(self.distance.box.any()) else None
-
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         direction = sender_direction(graph)

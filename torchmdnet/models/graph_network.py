@@ -155,9 +155,6 @@ class TorchMD_GN(Representation):  # noqa: N801  the public name
             if isinstance(block, InteractionBlock):
                 block.reset_parameters()
 
-    def default_box(self) -> Tensor | None:
-        return self.distance.box if bool(self.distance.box.any()) else None
-
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)

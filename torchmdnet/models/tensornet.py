@@ -102,9 +102,6 @@ class TensorNet(Representation):
         self.distance_expansion.reset_parameters()
         reset_defaults(self)
 
-    def default_box(self) -> Tensor | None:
-        return self.distance.box if bool(self.distance.box.any()) else None
-
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)

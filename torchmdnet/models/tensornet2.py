@@ -139,9 +139,6 @@ class TensorNet2(Representation):
             if isinstance(predictor, ChargePredictor):
                 predictor.reset_parameters()
 
-    def default_box(self) -> Tensor | None:
-        return self.distance.box if bool(self.distance.box.any()) else None
-
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)

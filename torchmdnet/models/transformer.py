@@ -170,9 +170,6 @@ class TorchMD_T(Representation):  # noqa: N801  the public name
                 layer.reset_parameters()
         self.out_norm.reset_parameters()
 
-    def default_box(self) -> Tensor | None:
-        return self.distance.box if bool(self.distance.box.any()) else None
-
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)

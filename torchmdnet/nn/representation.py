@@ -24,7 +24,7 @@ class AtomFeatures(NamedTuple):
 
 
 class Representation(nn.Module, ABC):
-    """Base of the representation models: a subclass defines :meth:`represent`."""
+    """Base of the representation models: a subclass defines :meth:`represent`; its neighbour list is ``distance``."""
 
     is_equivariant: ClassVar[bool] = False
     """Whether the model gives vector features; its heads are then the equivariant ones."""
@@ -49,9 +49,10 @@ class Representation(nn.Module, ABC):
     def reset_parameters(self) -> None:
         """Initialise the weights anew."""
 
-    @abstractmethod
     def default_box(self) -> Tensor | None:
         """Cell of a system that brings none, rows a, b, c; None where there is none. (3, 3)"""
+        box = self.get_buffer("distance.box")
+        return box if bool(box.any()) else None
 
     def forward(
         self,
