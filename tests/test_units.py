@@ -15,6 +15,7 @@ EV = constants.physical_constants["electron volt"][0]
 
 EXPECTED = {
     "AVOGADRO": (constants.N_A, EXACT),
+    "EV_IN_JOULE": (EV, EXACT),
     "HARTREE_IN_EV": (constants.physical_constants["Hartree energy in eV"][0], CODATA_2022_TO_2018),
     "BOHR_IN_ANGSTROM": (constants.physical_constants["Bohr radius"][0] / constants.angstrom, CODATA_2022_TO_2018),
     "KJ_PER_MOL_IN_EV": (constants.kilo / constants.N_A / EV, EXACT),

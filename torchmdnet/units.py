@@ -9,6 +9,7 @@ __all__ = [
     "BOHR_IN_ANGSTROM",
     "COULOMB_CONSTANT",
     "DEBYE_IN_E_ANGSTROM",
+    "EV_IN_JOULE",
     "HARTREE_IN_EV",
     "KCAL_PER_MOL_IN_EV",
     "KJ_PER_MOL_IN_EV",
@@ -17,13 +18,16 @@ __all__ = [
 AVOGADRO = 6.02214076e23
 """Particles in a mole (exact)."""
 
+EV_IN_JOULE = 1.602176634e-19
+"""1 eV in J, and the elementary charge in C (exact)."""
+
 HARTREE_IN_EV = 27.211386245988
 """1 Hartree in eV."""
 
 BOHR_IN_ANGSTROM = 0.529177210903
 """1 Bohr in Å."""
 
-KJ_PER_MOL_IN_EV = 1000.0 / (AVOGADRO * 1.602176634e-19)
+KJ_PER_MOL_IN_EV = 1000.0 / (AVOGADRO * EV_IN_JOULE)
 """1 kJ/mol in eV (exact constants)."""
 
 KCAL_PER_MOL_IN_EV = 4.184 * KJ_PER_MOL_IN_EV
@@ -32,5 +36,5 @@ KCAL_PER_MOL_IN_EV = 4.184 * KJ_PER_MOL_IN_EV
 COULOMB_CONSTANT = HARTREE_IN_EV * BOHR_IN_ANGSTROM
 """e²/(4πε₀) in eV Å."""
 
-DEBYE_IN_E_ANGSTROM = 1e-21 / 299792458.0 / 1.602176634e-19 * 1e10
+DEBYE_IN_E_ANGSTROM = 1e-21 / 299792458.0 / EV_IN_JOULE * 1e10
 """1 Debye in e Å (exact constants)."""

@@ -10,11 +10,11 @@ from torch import Tensor
 from torchmdnet.graph import Graph, System
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.priors.base import BasePrior, ExtraArgs
+from torchmdnet.units import EV_IN_JOULE
 
 __all__ = ["PairPrior", "atomic_number_table", "look_up_types", "setting"]
 
 METRES_PER_ANGSTROM = 1e-10
-JOULES_PER_EV = 1.602176634e-19
 
 
 class PairPrior(BasePrior):
@@ -27,7 +27,7 @@ class PairPrior(BasePrior):
     def __init__(self, *, distance_scale: float | None, energy_scale: float | None, dataset: Any) -> None:
         super().__init__(dataset=dataset)
         self.distance_scale = float(setting("distance_scale", distance_scale, dataset, METRES_PER_ANGSTROM))
-        self.energy_scale = float(setting("energy_scale", energy_scale, dataset, JOULES_PER_EV))
+        self.energy_scale = float(setting("energy_scale", energy_scale, dataset, EV_IN_JOULE))
 
     @abstractmethod
     def neighbors(self, system: System) -> Graph:
