@@ -10,8 +10,9 @@ constexpr int kPart[kComponents] = {0, 1, 1, 1, 2, 2, 2, 2, 2};
 constexpr int64_t kGrainValues = 1 << 15;  // work, in multiply-adds, worth a thread
 
 // Edges e in [row_ptr[i], row_ptr[i + 1]) come in to atom i from sender[e]; pair[e] is their row of an array of pairs.
+// Those after row_ptr[num_atoms] are padding and belong to no atom.
 struct Edges {
-  const int64_t *sender, *row_ptr, *pair;
+  const int32_t *sender, *row_ptr, *pair;
   int64_t num_atoms, num_edges, num_pairs;
 
   // Atoms that are worth a thread when sums over neighbours are made.
@@ -25,12 +26,12 @@ struct Edges {
 inline Edges check_edges(const Tensor& sender, const Tensor& row_ptr, const Tensor& pair, int64_t num_atoms,
                          int64_t num_pairs) {
   for (const Tensor* index : {&sender, &row_ptr, &pair})
-    require(index->dim() == 1 && index->contiguous() && index->dtype() == aoti_torch_dtype_int64(),
-            "sender, row_ptr and pair must be contiguous int64 vectors");
-  const Edges edges{sender.data<int64_t>(), row_ptr.data<int64_t>(), pair.data<int64_t>(),
+    require(index->dim() == 1 && index->contiguous() && index->dtype() == aoti_torch_dtype_int32(),
+            "sender, row_ptr and pair must be contiguous int32 vectors");
+  const Edges edges{sender.data<int32_t>(), row_ptr.data<int32_t>(), pair.data<int32_t>(),
                     num_atoms,              sender.size(0),          num_pairs};
   require(pair.size(0) == edges.num_edges && row_ptr.size(0) == num_atoms + 1 && edges.row_ptr[0] == 0 &&
-              edges.row_ptr[num_atoms] == edges.num_edges,
+              edges.row_ptr[num_atoms] <= edges.num_edges,
           "sender, row_ptr and pair are not of one graph");
   for (int64_t i = 0; i < num_atoms; ++i) require(edges.row_ptr[i] <= edges.row_ptr[i + 1], "row_ptr descends");
   for (int64_t e = 0; e < edges.num_edges; ++e) {

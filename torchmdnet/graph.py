@@ -41,21 +41,26 @@ class Graph(NamedTuple):
     ``vector = pos[i] - pos[j] - shift @ box``. An edge (i, j, shift) and its reverse (j, i, -shift) share one entry
     of ``pair_distance``, and so do all self pairs (i, i, 0): what depends on the distance alone is computed on P rows
     and spread to E edges by ``pair``.
+
+    The last edges may be padding, which gives arrays a fixed length: those after ``row_ptr[N]`` belong to no atom.
+    Their ``receiver`` and ``sender`` are the last atom, their ``shift`` is zero, their ``vector`` is (u, 0, 0) and
+    their ``distance``, in the last row of ``pair_distance``, is u, the cutoff. What a model reads from an edge is zero
+    at the cutoff, so that padding adds nothing.
     """
 
     receiver: Tensor
-    """Centre i, ascending. (E,) int64"""
+    """Centre i, ascending. (E,) int32"""
     sender: Tensor
-    """Neighbour j. (E,) int64"""
+    """Neighbour j. (E,) int32"""
     row_ptr: Tensor
-    """Edges of atom i are ``row_ptr[i]:row_ptr[i + 1]``. (N + 1,) int64"""
+    """Edges of atom i are ``row_ptr[i]:row_ptr[i + 1]``. (N + 1,) int32"""
     shift: Tensor
-    """Cell translation of the sender in multiples of a, b, c. (E, 3) int64"""
+    """Cell translation of the sender in multiples of a, b, c. (E, 3) int32"""
     vector: Tensor
     """From neighbour to centre. (E, 3)"""
     distance: Tensor
     """Length of ``vector``. (E,)"""
     pair: Tensor
-    """Row of each edge among the distinct distances. (E,) int64"""
+    """Row of each edge among the distinct distances. (E,) int32"""
     pair_distance: Tensor
     """``distance == pair_distance[pair]``. (P,)"""

@@ -40,7 +40,7 @@ TMD_INLINE void forward_lanes(const Inputs<T>& in, int64_t i, int64_t channel, T
   Lanes<T, W> sum[kComponents] = {}, own, other, w, scaled[kParts];
   own.load(in.own + i * C + channel);
   for (int64_t e = in.edges.row_ptr[i]; e < in.edges.row_ptr[i + 1]; ++e) {
-    const T *row = in.weight + in.edges.pair[e] * kParts * C + channel, *y = in.y + e * kComponents;
+    const T *row = in.weight + in.edges.pair[e] * (kParts * C) + channel, *y = in.y + e * kComponents;
     other.load(in.other + in.edges.sender[e] * C + channel);
     for (int k = 0; k < kParts; ++k) {
       w.load(row + k * C);
@@ -70,7 +70,7 @@ TMD_INLINE void backward_lanes(const Inputs<T>& in, const T* grad, int64_t chann
     for (int c = 0; c < kComponents; ++c) g[c].load(grad + c * plane + i * C + channel);
     own.load(in.own + i * C + channel);
     for (int64_t e = in.edges.row_ptr[i]; e < in.edges.row_ptr[i + 1]; ++e) {
-      const int64_t row = in.edges.pair[e] * kParts * C + channel, at = in.edges.sender[e] * C + channel;
+      const int64_t row = in.edges.pair[e] * (kParts * C) + channel, at = in.edges.sender[e] * C + channel;
       const T* y = in.y + e * kComponents;
       Lanes<T, W> z, w, turned[kParts] = {}, of_z = {}, sum, scaled[kParts];
       z.load(in.other + at);

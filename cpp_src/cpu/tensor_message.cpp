@@ -3,7 +3,7 @@
 // N atoms, E edges sorted by receiver, P pairs, C channels, all arrays contiguous:
 //   message  out (9, N, C):  out[c, i] = sum over edges e of i of  weight[pair e, part c] * x[c, sender e]
 //   weight   out (P, 3, C):  out[p, k] = sum over edges e of p, components c of part k, of
-//                                        x[c, sender e] * y[c, receiver e]
+//                                        x[c, sender e] * y[c, receiver e]; 0 for a pair without edges
 // An edge and its reverse belong to one pair; so the first op is its own adjoint with respect to x, and the second is
 // its adjoint with respect to weight, symmetric in x and y. Derivatives of any order are these two.
 //
@@ -25,7 +25,7 @@ TMD_INLINE void message_lanes(const T* weight, const T* x, const Edges& edges, i
   const int64_t plane = edges.num_atoms * C;
   Lanes<T, W> sum[kComponents] = {};
   for (int64_t e = edges.row_ptr[i]; e < edges.row_ptr[i + 1]; ++e) {
-    const T* w = weight + edges.pair[e] * kParts * C + channel;
+    const T* w = weight + edges.pair[e] * (kParts * C) + channel;
     const T* from = x + edges.sender[e] * C + channel;
     Lanes<T, W> factor[kParts], value;
     for (int k = 0; k < kParts; ++k) factor[k].load(w + k * C);
@@ -73,7 +73,7 @@ template <class T, bool both>
 TMD_INLINE void weight_edge(const T* x, const T* y, const Edges& edges, int64_t C, int64_t i, int64_t e, int64_t begin,
                             int64_t end, T* out) {
   constexpr int W = 64 / sizeof(T);
-  T* row = out + edges.pair[e] * kParts * C;
+  T* row = out + edges.pair[e] * (kParts * C);
   const int64_t j = edges.sender[e];
   int64_t channel = begin;
   for (; channel + W <= end; channel += W) weight_lanes<T, W, both>(x, y, edges, C, i, j, channel, row);

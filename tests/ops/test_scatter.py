@@ -11,6 +11,11 @@ def test_adds_the_rows_of_each_index() -> None:
     assert out.tolist() == [[3.0, 4.0], [0.0, 0.0], [6.0, 8.0], [0.0, 0.0]]
 
 
+def test_takes_short_indices() -> None:
+    src, index = torch.randn(5, 3, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 0, 1, 3, 1])
+    assert torch.equal(scatter_sum(src, index.to(torch.int32), 4), scatter_sum(src, index, 4))
+
+
 def test_nothing_adds_up_to_zeros() -> None:
     assert scatter_sum(torch.zeros((0, 3, 2)), torch.zeros(0, dtype=torch.int64), 2).shape == (2, 3, 2)
 

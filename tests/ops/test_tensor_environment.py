@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from padded_graphs import padded
 from small_models import two_molecules
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
@@ -9,7 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import neighbor_graph
 from torchmdnet.ops import native
-from torchmdnet.ops.tensor_environment import edge_table, tensor_environment, tensor_environment_reference
+from torchmdnet.ops.tensor_environment import tensor_environment, tensor_environment_reference
 
 needs_native = pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
 
@@ -75,6 +76,21 @@ def test_third_derivative_is_that_of_the_reference() -> None:
     torch.testing.assert_close(*results)
 
 
+@needs_native
+def test_leaves_padding_out() -> None:
+    graph = make_graph()
+    results = []
+    for each in (graph, padded(graph, 5, cutoff=2.0)):
+        weight, y, own, other = arguments(graph)
+        rows, edges = len(each.pair_distance) - len(weight), len(each.sender) - len(y)
+        longer = torch.cat([weight, weight.new_ones((rows, 3, 3))]), torch.cat([y, y.new_ones((edges, 9))])
+        value = tensor_environment(*longer, own=own, other=other, graph=each)
+        gradients = torch.autograd.grad(value.sin().sum(), (weight, y, own, other), create_graph=True)
+        second = torch.autograd.grad(sum(gradient.sin().sum() for gradient in gradients), (weight, y, own, other))
+        results.append((value, *gradients, *second))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 def test_takes_no_atoms() -> None:
     nothing = torch.zeros(0, dtype=torch.long)
     system = System(z=nothing, pos=torch.zeros(0, 3), batch=nothing, num_systems=0)
@@ -91,13 +107,6 @@ def test_a_wrong_shape_is_told() -> None:
     weight, y, own, other = (value.detach() for value in arguments(graph))
     with pytest.raises(RuntimeError, match=r"want y \(E, 9\), weight \(P, 3, C\), own and other \(N, C\)"):
         tensor_environment(weight, y[:, :8], own=own, other=other, graph=graph)
-
-
-def test_table_holds_each_edge_once() -> None:
-    graph = make_graph()
-    table = edge_table(graph)
-    is_edge = table.pair < len(graph.pair_distance)
-    assert torch.equal(table.edge[is_edge], torch.arange(len(graph.receiver)))
 
 
 @needs_native
@@ -153,7 +162,7 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         (4, lambda t: -1 - t, "a sender is not an atom"),
         (4, lambda t: t[:-1], r"want y \(E, 9\)"),
         (5, lambda t: t.flip(0), "not of one graph"),
-        (5, lambda t: t.int(), "must be contiguous int64 vectors"),
+        (5, lambda t: t.long(), "must be contiguous int32 vectors"),
         (6, lambda t: t + 1, "an edge's pair has no row"),
     ],
 )

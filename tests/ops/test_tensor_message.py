@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from padded_graphs import padded
 from torch import Tensor
 
 from torchmdnet.graph import Graph, System
@@ -100,6 +101,18 @@ def test_passes_torchs_own_checks_of_an_operator() -> None:
     torch.library.opcheck(torch.ops.torchmdnet.tensor_message_weight.default, inputs)
 
 
+@needs_native
+def test_leaves_padding_out() -> None:
+    graph, weight, x = make_case()
+    longer = padded(graph, 5, cutoff=2.5)
+    more = torch.cat([weight, torch.ones(1, *weight.shape[1:], dtype=weight.dtype)])
+    assert torch.equal(tensor_message(more, x, longer), tensor_message(weight, x, graph))
+    op = torch.ops.torchmdnet.tensor_message_weight
+    adjoint = op(x, x.cos(), *edge_arguments(longer), more)
+    assert torch.equal(adjoint[:-1], op(x, x.cos(), *edge_arguments(graph), weight))
+    assert not adjoint[-1].any()
+
+
 @pytest.mark.parametrize("num_atoms", [0, 1])
 def test_few_atoms_give_few_rows(num_atoms: int) -> None:
     graph, weight, x = make_case(num_atoms=num_atoms, cutoff=1.0, loop=False)
@@ -166,8 +179,10 @@ def test_says_which_shapes_go_together() -> None:
         (1, lambda t: t[:8], "a tensor has 9 components, not 8"),
         (1, lambda t: t.permute(0, 2, 1), "x must have three axes and be contiguous"),
         (2, lambda t: t + 100, "a sender is not an atom"),
-        (2, lambda t: t.int(), "must be contiguous int64 vectors"),
+        (2, lambda t: t.long(), "must be contiguous int32 vectors"),
         (3, lambda t: t[:-1].contiguous(), "not of one graph"),
+        (3, lambda t: t + 1, "not of one graph"),
+        (3, lambda t: 2 * t, "not of one graph"),
         (4, lambda t: t - 1, "an edge's pair has no row"),
     ],
 )

@@ -100,10 +100,10 @@ class EquivariantAttention(nn.Module):
         values = self.v_proj(y).index_select(0, graph.sender)
         if self.dv_proj is not None:
             jet = distance_factor(functions, self.dv_proj, self.act)
-            factor = functions.attach_faded(jet) if self.vector_cutoff else functions.attach(jet)
-            values = values * factor.index_select(0, graph.pair)
-        elif self.vector_cutoff:
-            values = values * functions.attach(functions.cutoff).index_select(0, graph.pair)
+            factor = functions.attach_faded(jet) if self.vector_cutoff else functions.attach_cut(jet)
+        else:
+            factor = functions.attach(functions.cutoff if self.vector_cutoff else functions.step)
+        values = values * factor.index_select(0, graph.pair)
         return split_heads(values, self.num_heads)
 
     def _messages(

@@ -38,7 +38,8 @@ class CFConv(nn.Module):
     def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
         """x: (N, C) -> (N, C)"""
         message = self._filter(functions).index_select(0, graph.pair) * self.lin1(x).index_select(0, graph.sender)
-        result: Tensor = self.lin2(reduce_rows(message, graph.receiver, x.shape[0], op=self.aggr))
+        summed = reduce_rows(message, graph.receiver, x.shape[0], op=self.aggr, count=graph.row_ptr.diff())
+        result: Tensor = self.lin2(summed)
         return result
 
     def _filter(self, functions: DistanceFunctions) -> Tensor:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from torchmdnet.graph import Graph
@@ -20,6 +21,8 @@ class DistanceFunctions(NamedTuple):
     """Radial functions. (P, R)"""
     cutoff: Jet
     """Cutoff function. (P, 1)"""
+    step: Jet
+    """1 within the upper cutoff, 0 from there on: the place of a graph's padding. (P, 1)"""
 
     def attach(self, jet: Jet) -> Tensor:
         """Values of a jet as functions of the distance. -> (P, C)"""
@@ -29,6 +32,10 @@ class DistanceFunctions(NamedTuple):
         """The same, times the cutoff function. -> (P, C)"""
         return attach_product(jet, self.cutoff, distance=self.distance)
 
+    def attach_cut(self, jet: Jet) -> Tensor:
+        """The same, with a sharp end at the upper cutoff. -> (P, C)"""
+        return attach_product(jet, self.step, distance=self.distance)
+
 
 def distance_functions(graph: Graph, basis: RadialBasis, *, second_derivatives: bool) -> DistanceFunctions:
     """Radial functions and cutoff; jets carry slopes where forces, and no more than forces, will be asked for."""
@@ -37,6 +44,7 @@ def distance_functions(graph: Graph, basis: RadialBasis, *, second_derivatives: 
     source = distance.detach() if has_slopes else distance
     rbf = basis.jet(source)
     cutoff = cosine_cutoff_jet(source.unsqueeze(-1), basis.cutoff_lower, basis.cutoff_upper)
+    within = torch.ones_like(cutoff.value).masked_fill(source.unsqueeze(-1) >= basis.cutoff_upper, 0)
     if has_slopes:
-        return DistanceFunctions(distance, rbf, cutoff)
-    return DistanceFunctions(distance, Jet(rbf.value, None), Jet(cutoff.value, None))
+        return DistanceFunctions(distance, rbf, cutoff, Jet(within, torch.zeros_like(within)))
+    return DistanceFunctions(distance, Jet(rbf.value, None), Jet(cutoff.value, None), Jet(within, None))

@@ -39,11 +39,7 @@ def jet_activation(jet: Jet, act: nn.Module) -> Jet:
         return Jet(act(jet.value), None)
     if isinstance(act, SiLU):
         return Jet(*silu_jet(jet.value, jet.slope))
-    with torch.enable_grad():
-        x = jet.value if jet.value.requires_grad else jet.value.detach().requires_grad_()
-        value = act(x)
-        (derivative,) = torch.autograd.grad(value.sum(), x, create_graph=True)
-    return Jet(value, derivative * jet.slope)
+    return Jet(*torch.func.jvp(act, (jet.value,), (jet.slope,)))
 
 
 def attach_jet(jet: Jet, distance: Tensor) -> Tensor:

@@ -19,13 +19,14 @@ def with_leaf_positions(system: System) -> System:
 
     Positions that track gradients already stay in the caller's graph.
     """
-    # Tensors made under torch.inference_mode cannot enter a graph, their copies can.
-    copies: dict[str, Any] = {
-        name: value.clone()
-        for name, value in system._asdict().items()
-        if isinstance(value, Tensor) and value.is_inference()
-    }
-    system = system._replace(**copies)
+    if not torch.compiler.is_compiling():
+        # Tensors made under torch.inference_mode cannot enter a graph, their copies can.
+        copies: dict[str, Any] = {
+            name: value.clone()
+            for name, value in system._asdict().items()
+            if isinstance(value, Tensor) and value.is_inference()
+        }
+        system = system._replace(**copies)
     if system.pos.requires_grad:
         return system._replace(pos=system.pos.view_as(system.pos))
     return system._replace(pos=system.pos.detach().requires_grad_())
@@ -38,9 +39,12 @@ def cells(system: System) -> Tensor:
     """
     if system.box is None:
         raise ValueError("stress needs a box: pass box=..., rows a, b, c in Å")
-    is_flat = torch.linalg.det(system.box.detach()) == 0
-    if bool(is_flat.any()):
-        raise ValueError(f"stress needs a cell with a volume; the box of system {int(is_flat.nonzero()[0])} has none")
+    if not torch.compiler.is_compiling():
+        is_flat = torch.linalg.det(system.box.detach()) == 0
+        if bool(is_flat.any()):
+            raise ValueError(
+                f"stress needs a cell with a volume; the box of system {int(is_flat.nonzero()[0])} has none"
+            )
     return system.box
 
 

@@ -8,11 +8,9 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.ops.tensor_algebra import PART_SIZES
 
 __all__ = ["edge_message"]
-
-_PART_SIZES = (1, 3, 5)
-"""Components that share a weight: scalar, vector and symmetric traceless matrix."""
 
 
 def edge_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
@@ -22,6 +20,6 @@ def edge_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
 
     Shapes: weight: (E, 3, C), x: (9, N, C) -> (9, N, C).
     """
-    rows = x.transpose(0, 1).index_select(0, graph.sender).split(_PART_SIZES, dim=1)
+    rows = x.transpose(0, 1).index_select(0, graph.sender).split(PART_SIZES, dim=1)
     message = torch.cat([w.unsqueeze(1) * row for w, row in zip(weight.unbind(1), rows, strict=True)], dim=1)
     return scatter_sum(message, graph.receiver, x.shape[1]).transpose(0, 1)

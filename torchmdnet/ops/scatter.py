@@ -10,6 +10,6 @@ def scatter_sum(src: Tensor, index: Tensor, dim_size: int) -> Tensor:
 
     Rows are added in ascending order of e, so that repeated calls give the same bits.
 
-    Shapes: src: (E, ...), index: (E,) int64, dim_size: K -> (K, ...); rows without a source are zero.
+    Shapes: src: (E, ...), index: (E,) int32 or int64, dim_size: K -> (K, ...); rows without a source are zero.
     """
     return src.new_zeros((dim_size, *src.shape[1:])).index_add(0, index, src)

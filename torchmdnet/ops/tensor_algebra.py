@@ -53,8 +53,13 @@ def tensor_basis() -> Tensor:
 
 
 @functools.lru_cache(maxsize=8)
-def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
+def _made_basis(dtype: torch.dtype, device: torch.device) -> Tensor:
     return tensor_basis().to(device=device, dtype=dtype)
+
+
+@torch.compiler.assume_constant_result
+def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _made_basis(dtype, device)
 
 
 def to_matrix(x: Tensor) -> Tensor:
@@ -70,6 +75,8 @@ def from_matrix(matrix: Tensor) -> Tensor:
 
 def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """AB, differentiable to any order. a, b: (9, N, C) -> (9, N, C)"""
+    # torch.compile does not take one tensor for two arguments of a Function.
+    b = b.view_as(b) if b is a else b
     result: Tensor = _Product.apply(a, b, False, False, False)
     return result
 

@@ -4,16 +4,17 @@ The sum is linear in each of w, Y and (a, b). So every derivative of it is the s
 arguments exchanged: two kernels serve all orders.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
+from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS, PART_SIZES
 
-__all__ = ["EdgeTable", "edge_table", "tensor_environment", "tensor_environment_reference"]
+__all__ = ["tensor_environment", "tensor_environment_reference"]
 
 
 def tensor_environment(weight: Tensor, components: Tensor, *, own: Tensor, other: Tensor, graph: Graph) -> Tensor:
@@ -28,38 +29,15 @@ def tensor_environment(weight: Tensor, components: Tensor, *, own: Tensor, other
     return result
 
 
-class EdgeTable(NamedTuple):
-    """Edges of each receiver in a row of a table. K is the largest number of neighbours of an atom."""
-
-    edge: Tensor
-    """Edges of each receiver, edge 0 to fill up. (N, K)"""
-    pair: Tensor
-    """Distinct distance of each, P to fill up. (N, K)"""
-
-
-def edge_table(graph: Graph) -> EdgeTable:
-    """Turn rows of different lengths to a table, so that a sum over neighbours is a batched matrix product."""
-    start, end = graph.row_ptr[:-1, None], graph.row_ptr[1:, None]
-    width = int((end - start).max()) if len(start) else 0
-    edge = start + torch.arange(width, device=start.device)
-    is_filled = edge < end
-    edge = torch.where(is_filled, edge, 0)
-    return EdgeTable(edge, torch.where(is_filled, graph.pair[edge], graph.pair_distance.shape[0]))
-
-
 def tensor_environment_reference(
     weight: Tensor, components: Tensor, *, own: Tensor, other: Tensor, graph: Graph
 ) -> Tensor:
-    """Do the same with PyTorch's own operations."""
-    table = edge_table(graph)
-    shape, channels = table.edge.shape, own.shape[1]
-    edge = table.edge.flatten()
-    elements = own.unsqueeze(1) + other.index_select(0, graph.sender[edge]).view(*shape, channels)
-    padded = torch.cat([weight, weight.new_zeros((1, *weight.shape[1:]))])
-    weights = padded.index_select(0, table.pair.flatten()).view(*shape, 3, channels) * elements.unsqueeze(2)
-    directions = components.index_select(0, edge).view(*shape, 9).transpose(1, 2)
-    parts = zip(directions.split(PART_SIZES, dim=1), weights.unbind(2), strict=True)
-    return torch.cat([torch.bmm(direction, part) for direction, part in parts], dim=1).transpose(0, 1)
+    """Do the same with PyTorch's own operations, which store edges x 9 x channels."""
+    elements = own.index_select(0, graph.receiver) + other.index_select(0, graph.sender)
+    weights = weight.index_select(0, graph.pair) * elements.unsqueeze(1)
+    parts = zip(components.split(PART_SIZES, dim=1), weights.unbind(1), strict=True)
+    edges = torch.cat([direction.unsqueeze(2) * part.unsqueeze(1) for direction, part in parts], dim=1)
+    return scatter_sum(edges, graph.receiver, own.shape[0]).transpose(0, 1)
 
 
 class _Environment(torch.autograd.Function):

@@ -15,12 +15,11 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
+from torchmdnet.ops.edge_message import edge_message
 from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS, PART_SIZES
 
-__all__ = ["PART", "tensor_message", "tensor_message_reference", "tensor_message_weight_reference"]
-
-PART = (0, 1, 1, 1, 2, 2, 2, 2, 2)
-"""Part of the weight that each component is multiplied with."""
+__all__ = ["tensor_message", "tensor_message_reference", "tensor_message_weight_reference"]
 
 
 def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
@@ -34,7 +33,7 @@ def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
         ValueError: shapes that do not go together.
     """
     num_pairs, num_atoms = graph.pair_distance.shape[0], graph.row_ptr.shape[0] - 1
-    if x.ndim != 3 or x.shape[:2] != (len(PART), num_atoms) or weight.shape != (num_pairs, 3, x.shape[2]):
+    if x.ndim != 3 or x.shape[:2] != (NUM_COMPONENTS, num_atoms) or weight.shape != (num_pairs, 3, x.shape[2]):
         raise ValueError(
             f"want weight (P, 3, C) and x (9, N, C) with P = {num_pairs} and N = {num_atoms}, "
             f"not {tuple(weight.shape)} and {tuple(x.shape)}"
@@ -48,13 +47,8 @@ def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
 
 
 def tensor_message_reference(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
-    """Do the same with PyTorch's own operations.
-
-    ``index_select`` because the gradient of plain indexing adds up in no fixed order when there are several threads.
-    """
-    part = torch.tensor(PART, device=x.device)
-    edges = weight.index_select(1, part).index_select(0, graph.pair) * x.transpose(0, 1).index_select(0, graph.sender)
-    return scatter_sum(edges, graph.receiver, x.shape[1]).transpose(0, 1)
+    """Do the same with PyTorch's own operations."""
+    return edge_message(weight.index_select(0, graph.pair), x, graph)
 
 
 def tensor_message_weight_reference(x: Tensor, y: Tensor, graph: Graph) -> Tensor:
@@ -62,9 +56,8 @@ def tensor_message_weight_reference(x: Tensor, y: Tensor, graph: Graph) -> Tenso
 
     Shapes: x, y: (9, N, C) -> (P, 3, C).
     """
-    part = torch.tensor(PART, device=x.device)
     edges = x.index_select(1, graph.sender) * y.index_select(1, graph.receiver)
-    by_part = scatter_sum(edges, part, 3).transpose(0, 1)
+    by_part = torch.stack([part.sum(0) for part in edges.split(PART_SIZES)], dim=1)
     return scatter_sum(by_part, graph.pair, graph.pair_distance.shape[0])
 
 

@@ -37,14 +37,15 @@ def short_range_damping(distance: Tensor) -> Tensor:
 
 
 def reaction_field(distance: Tensor, cutoff: float) -> Tensor:
-    r"""Inverse distance inside a sphere in a dielectric, zero on the sphere (Tironi et al. 1995).
+    r"""Inverse distance inside a sphere in a dielectric, zero from the sphere on (Tironi et al. 1995).
 
     :math:`\frac1d + \frac{(\epsilon - 1) d^2}{(2 \epsilon + 1) r_c^3} - \frac{3 \epsilon}{(2 \epsilon + 1) r_c}`
     with :math:`\epsilon = 78.3`. Shape kept, distance in Å, result in 1/Å.
     """
     epsilon = _DIELECTRIC_CONSTANT
     curvature = (epsilon - 1) / ((2 * epsilon + 1) * cutoff**3)
-    return 1 / distance + curvature * distance * distance - 3 * epsilon / ((2 * epsilon + 1) * cutoff)
+    inside = 1 / distance + curvature * distance * distance - 3 * epsilon / ((2 * epsilon + 1) * cutoff)
+    return inside.masked_fill(distance >= cutoff, 0)
 
 
 def charge_weights(q_weights: Weights | None, *, num_layers: int, q_dim: int) -> Tensor:

@@ -117,7 +117,7 @@ class Coulomb(PairPrior):
         nm = self.distance_scale * 1e9
         energy = coulomb_energy(
             graph.distance * nm,
-            charges[graph.receiver] * charges[graph.sender],
+            charges.index_select(0, graph.receiver) * charges.index_select(0, graph.sender),
             lower=self.lower_switch_distance,
             upper=self.upper_switch_distance,
         )
@@ -128,7 +128,7 @@ class Coulomb(PairPrior):
 @torch.no_grad()
 def nearest_image_share(graph: Graph, num_atoms: int) -> Tensor:
     """1 for the nearest image of each pair, 1/k for k equally near ones, 0 for others and for an atom's own. (E,)"""
-    key, edge = torch.unique(graph.receiver * num_atoms + graph.sender, return_inverse=True)
+    key, edge = torch.unique(graph.receiver.long() * num_atoms + graph.sender, return_inverse=True)
     nearest = graph.distance.new_zeros(key.shape).scatter_reduce(0, edge, graph.distance, "amin", include_self=False)
     is_nearest = (graph.distance <= nearest[edge] * EQUALLY_NEAR) & (graph.receiver != graph.sender)
     ties = scatter_sum(is_nearest.to(graph.distance.dtype), edge, key.shape[0])

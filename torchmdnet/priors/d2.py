@@ -107,7 +107,8 @@ class D2(PairPrior):
         c6, radius = self.C_6.to(system.pos.dtype)[z], self.R_r.to(system.pos.dtype)[z]
         energy = d2_energy(
             graph.distance * (self.distance_scale * 1e9),
-            torch.sqrt(c6[graph.receiver] * c6[graph.sender]),
-            radius=radius[graph.receiver] + radius[graph.sender],
+            torch.sqrt(c6.index_select(0, graph.receiver) * c6.index_select(0, graph.sender)),
+            radius=radius.index_select(0, graph.receiver) + radius.index_select(0, graph.sender),
         )
-        return energy / (self.energy_scale * AVOGADRO)
+        # A graph's padding sits at the cutoff, where this energy does not vanish by itself.
+        return energy.masked_fill(graph.distance >= self.cutoff_distance, 0) / (self.energy_scale * AVOGADRO)

@@ -72,14 +72,15 @@ def look_up_types(z: Tensor, atomic_number: Tensor, *, prior: str, lowest: int =
     Raises:
         ValueError: a type that the table does not have, or an atomic number below ``lowest``.
     """
-    if z.numel() and not 0 <= int(z.min()) <= int(z.max()) < len(atomic_number):
+    reads_values = z.numel() > 0 and not torch.compiler.is_compiling()
+    if reads_values and not 0 <= int(z.min()) <= int(z.max()) < len(atomic_number):
         bad = int(z.max()) if int(z.min()) >= 0 else int(z.min())
         raise ValueError(
             f"{prior} knows the atom types 0 to {len(atomic_number) - 1}, not {bad}; "
             "its option 'atomic_number' lists the atomic number of each type"
         )
     number = atomic_number[z]
-    if number.numel() and int(number.min()) < lowest:
+    if reads_values and int(number.min()) < lowest:
         raise ValueError(f"{prior} has no parameters for the atomic number {int(number.min())}")
     return number
 

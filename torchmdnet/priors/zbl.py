@@ -8,6 +8,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
+from torchmdnet.nn.radial import cosine_cutoff
 from torchmdnet.priors.base import ExtraArgs
 from torchmdnet.priors.pair_prior import PairPrior, atomic_number_table, look_up_types
 
@@ -35,7 +36,7 @@ def zbl_energy(
     z_i, z_j = z_i.to(distance.dtype), z_j.to(distance.dtype)
     reduced = distance * (distance_scale / SCREENING_METRE) * (z_i.pow(0.23) + z_j.pow(0.23))
     screening = torch.stack([factor * torch.exp(-rate * reduced) for factor, rate in SCREENING]).sum(0)
-    switch = 0.5 * (torch.cos(distance * (torch.pi / cutoff)) + 1.0)
+    switch = cosine_cutoff(distance, 0.0, cutoff)
     return COULOMB_JOULE_METRE / energy_scale / distance_scale * z_i * z_j * screening * switch / distance
 
 
@@ -89,8 +90,8 @@ class ZBL(PairPrior):
         z = look_up_types(system.z, self.atomic_number, prior="ZBL")
         return zbl_energy(
             graph.distance,
-            z[graph.receiver],
-            z_j=z[graph.sender],
+            z.index_select(0, graph.receiver),
+            z_j=z.index_select(0, graph.sender),
             cutoff=self.cutoff_distance,
             distance_scale=self.distance_scale,
             energy_scale=self.energy_scale,
