@@ -3,6 +3,11 @@
 
 namespace torchmdnet {
 
+void neighbor_pairs(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void pair_vectors(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void pair_vectors_transpose(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void distinct_pairs(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void refresh_pairs(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_message_weight(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -25,6 +30,27 @@ struct Op {
 };
 
 constexpr Op kOps[] = {
+    {"neighbor_pairs",
+     "neighbor_pairs(Tensor pos, Tensor batch, Tensor box, Tensor periodic, SymInt num_systems, float cutoff_lower, "
+     "float cutoff_upper, bool loop, bool half, SymInt capacity) -> (Tensor vector, Tensor distance, Tensor receiver, "
+     "Tensor sender, Tensor shift, Tensor row_ptr, Tensor status)",
+     neighbor_pairs},
+    {"pair_vectors",
+     "pair_vectors(Tensor pos, Tensor box, Tensor batch, Tensor receiver, Tensor sender, Tensor shift, Tensor row_ptr) "
+     "-> Tensor",
+     pair_vectors},
+    {"pair_vectors_transpose",
+     "pair_vectors_transpose(Tensor grad, Tensor batch, Tensor sender, Tensor shift, Tensor row_ptr, "
+     "SymInt num_systems, bool with_box) -> (Tensor pos, Tensor box)",
+     pair_vectors_transpose},
+    {"distinct_pairs",
+     "distinct_pairs(Tensor sender, Tensor shift, Tensor row_ptr, bool loop, bool padded) -> (Tensor first, Tensor pair)",
+     distinct_pairs},
+    {"refresh_pairs",
+     "refresh_pairs(Tensor pos, Tensor batch, Tensor box, Tensor sender, Tensor shift, Tensor row_ptr, "
+     "float cutoff_lower, float cutoff_upper) -> (Tensor vector, Tensor distance, Tensor receiver, Tensor sender, "
+     "Tensor shift, Tensor row_ptr)",
+     refresh_pairs},
     {"tensor_message",
      "tensor_message(Tensor weight, Tensor x, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
      tensor_message},

@@ -36,6 +36,8 @@ AOTITorchError torch_parallel_for(int64_t begin, int64_t end, int64_t grain, Par
 int32_t aoti_torch_dtype_float32();
 int32_t aoti_torch_dtype_float64();
 int32_t aoti_torch_dtype_int64();
+int32_t aoti_torch_dtype_int32();
+int32_t aoti_torch_dtype_bool();
 }
 
 namespace torchmdnet {
@@ -69,6 +71,8 @@ class Tensor {
 
   int64_t dim() const { return ask<int64_t>(aoti_torch_get_dim); }
   int32_t dtype() const { return ask<int32_t>(aoti_torch_get_dtype); }
+  int32_t device_type() const { return ask<int32_t>(aoti_torch_get_device_type); }
+  int32_t device_index() const { return ask<int32_t>(aoti_torch_get_device_index); }
   bool contiguous() const { return ask<bool>(aoti_torch_is_contiguous); }
   int64_t size(int64_t axis) const {
     int64_t size;
@@ -88,14 +92,16 @@ class Tensor {
     return static_cast<T*>(pointer);
   }
   // A contiguous tensor of this one's type and device, not filled.
-  Tensor empty_like(std::initializer_list<int64_t> sizes) const {
+  Tensor empty_like(std::initializer_list<int64_t> sizes) const { return empty(sizes, dtype()); }
+  // A contiguous tensor of the given type on this one's device, not filled.
+  Tensor empty(std::initializer_list<int64_t> sizes, int32_t type) const {
     int64_t strides[8], stride = 1;
     for (int64_t axis = static_cast<int64_t>(sizes.size()) - 1; axis >= 0; --axis) {
       strides[axis] = stride;
       stride *= sizes.begin()[axis] > 0 ? sizes.begin()[axis] : 1;
     }
     AtenTensorHandle handle;
-    TMD_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.begin(), strides, dtype(),
+    TMD_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.begin(), strides, type,
                                        ask<int32_t>(aoti_torch_get_device_type),
                                        ask<int32_t>(aoti_torch_get_device_index), &handle));
     return Tensor(handle);
@@ -121,6 +127,14 @@ class Tensor {
 inline void require_float(const Tensor& tensor, const char* message) {
   const int32_t dtype = tensor.dtype();
   require(dtype == aoti_torch_dtype_float32() || dtype == aoti_torch_dtype_float64(), message);
+}
+
+// An argument of an op that is no tensor: bool, int64_t or double.
+template <class T>
+T argument(StableIValue value) {
+  T out;
+  std::memcpy(&out, &value, sizeof out);
+  return out;
 }
 
 // Calls body(T()) for the type T of a tensor of float32 or float64.

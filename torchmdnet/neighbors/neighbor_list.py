@@ -1,0 +1,140 @@
+"""The neighbour list of a model: the cutoffs, a default cell, and how the list is made from call to call."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from torchmdnet.graph import Graph, System
+from torchmdnet.neighbors.default_box import DefaultBox
+from torchmdnet.neighbors.graphs import graph_of_pairs
+from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, check_status, neighbor_pairs
+from torchmdnet.neighbors.verlet import VerletList
+
+__all__ = ["NeighborList"]
+
+HEADROOM = 1.25
+"""Rows of a list of fixed size for each pair that the first call found."""
+SPARE_ROWS = 8
+"""Rows for each atom beside those."""
+
+
+class NeighborList(DefaultBox):
+    r"""Neighbours within a cutoff; systems without a cell get that of the buffer ``box``.
+
+    See :func:`torchmdnet.neighbors.neighbor_graph` for what is listed. There are three ways to make the list, with the
+    same neighbours:
+
+    - by default, a search at each call, as many edges as there are;
+    - ``static_shapes``: a search at each call, with ``edges_per_atom`` times N edges, those that are left over being
+      padding without effect. So shapes depend on the number of atoms alone, nothing is read back from a GPU, and
+      ``torch.compile``, ``torch.export`` and CUDA graphs work. ``edges_per_atom`` is found at the first call, with
+      head-room; a list that does not fit is an error, on a GPU inside a captured graph at :meth:`check`, its distances,
+      and so the energies, NaN until then;
+    - ``skin``: a :class:`~torchmdnet.neighbors.VerletList`, for molecular dynamics.
+
+    Raises:
+        ValueError: cutoffs that are negative, not finite or out of order; a box that is not 3 x 3; a skin together with
+            static shapes.
+    """
+
+    def __init__(
+        self,
+        cutoff_lower: float,
+        cutoff_upper: float,
+        *,
+        loop: bool,
+        box: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+        static_shapes: bool = False,
+        skin: float = 0.0,
+    ) -> None:
+        super().__init__(box, dtype=dtype)
+        check_cutoffs(cutoff_lower, cutoff_upper)
+        self.cutoff_lower = cutoff_lower
+        self.cutoff_upper = cutoff_upper
+        self.loop = loop
+        self.static_shapes = static_shapes
+        self.edges_per_atom: int | None = None
+        self._verlet: VerletList | None = None
+        self._last: NeighborPairs | None = None
+        self.skin = skin
+
+    @property
+    def skin(self) -> float:
+        """How much longer than the cutoff the list is that is reused, in Å; 0 for a search at each call."""
+        return 0.0 if self._verlet is None else self._verlet.skin
+
+    @skin.setter
+    def skin(self, skin: float) -> None:
+        if skin and self.static_shapes:
+            raise ValueError("static_shapes makes a list at each call and skin reuses one: choose one of them")
+        self._verlet = VerletList(self.cutoff_lower, self.cutoff_upper, skin=skin, loop=self.loop) if skin else None
+
+    def forward(self, system: System) -> Graph:  # type: ignore[override]
+        """List the neighbours; ``system.box`` goes before the default."""
+        system = super().forward(system)
+        if self._verlet is not None:
+            return graph_of_pairs(self._verlet(system), loop=self.loop, padded=False)
+        if not self.static_shapes:
+            return graph_of_pairs(self._search(system, None), loop=self.loop, padded=False)
+        if self.edges_per_atom is None:
+            self.edges_per_atom = self._measure(system)
+        capacity = max(self.edges_per_atom * system.pos.shape[0], 1)
+        pairs = self._search(system, capacity)
+        if not torch.compiler.is_compiling():
+            self._last = pairs
+            if pairs.status.device.type == "cpu" or not torch.cuda.is_current_stream_capturing():
+                self.check()
+        return graph_of_pairs(pairs, loop=self.loop, padded=True)
+
+    def check(self) -> None:
+        """Raise what was wrong with the last list of static shapes, also after a CUDA graph was replayed.
+
+        Raises:
+            RuntimeError: more edges than there was room for, with what to set; anything else that was wrong with the
+                input.
+        """
+        if self._last is None:
+            return
+        try:
+            check_status(self._last)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error} ({self._advice()})") from error
+
+    def _search(self, system: System, capacity: int | None) -> NeighborPairs:
+        try:
+            return neighbor_pairs(
+                system.pos,
+                system.batch,
+                cutoff_upper=self.cutoff_upper,
+                cutoff_lower=self.cutoff_lower,
+                box=system.box,
+                pbc=system.pbc,
+                num_systems=system.num_systems,
+                loop=self.loop,
+                capacity=capacity,
+            )
+        except RuntimeError as error:
+            if capacity is None:
+                raise
+            raise RuntimeError(f"{error} ({self._advice()})") from error
+
+    def _advice(self) -> str:
+        return f"edges_per_atom is {self.edges_per_atom}: set it higher, or to None to have it found at the next call"
+
+    @torch.no_grad()
+    def _measure(self, system: System) -> int:
+        """Edges for each atom that a list of static shapes needs, with head-room."""
+        if torch.compiler.is_compiling():
+            raise RuntimeError(
+                "a list of static shapes is compiled before its size is known: call the model once before, or set "
+                "edges_per_atom"
+            )
+        num_atoms = max(system.pos.shape[0], 1)
+        found = self._search(system, None).distance.shape[0]
+        return math.ceil(HEADROOM * found / num_atoms) + SPARE_ROWS
+
+    def extra_repr(self) -> str:
+        """Show the cutoffs when printed."""
+        return f"cutoff_lower={self.cutoff_lower}, cutoff_upper={self.cutoff_upper}, loop={self.loop}"
