@@ -1,0 +1,186 @@
+"""One library of ``neighbors.py`` in a process of its own, which reads orders on stdin and answers on stdout in JSON.
+
+    python benchmarks/neighbor_worker.py NAME --threads 1 --memory 12
+
+It imports the library, then ``prepare`` makes the calls of a case and runs each to see that it works, ``measure`` times
+one of them, and ``peak`` tells the most memory that the process held beyond what it held before.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, TextIO
+
+import torch
+from neighbor_cases import Case
+from neighbor_libraries import LIBRARIES, Call, Library
+
+KIB = 1024
+
+
+def timed_cpu(run: Callable[[], Any]) -> float:
+    """Seconds of one call. The result lives until the clock has stopped."""
+    start = time.perf_counter()
+    result = run()
+    seconds = time.perf_counter() - start
+    del result
+    return seconds
+
+
+def timed_cuda(run: Callable[[], Any]) -> float:
+    """Seconds of one call by events on the stream, averaged over calls back to back for about 20 ms."""
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    calls, milliseconds = 1, 0.0
+    while milliseconds < 20:
+        start.record()
+        for _ in range(calls):
+            run()
+        end.record()
+        end.synchronize()
+        milliseconds = start.elapsed_time(end)
+        if milliseconds < 20:
+            calls *= 4
+    return milliseconds / 1e3 / calls
+
+
+def until(seconds: float, timed: Callable[[], float]) -> list[float]:
+    """Times of calls for so many seconds, one call at least."""
+    end = time.perf_counter() + seconds
+    times = [timed()]
+    while time.perf_counter() < end:
+        times.append(timed())
+    return times
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written per second by a copy within the GPU, median of ten."""
+    source = torch.zeros(1 << 30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / statistics.median(timed_cuda(lambda: target.copy_(source)) for _ in range(10))
+
+
+class Worker:
+    """The state between orders: the calls of the present case."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.calls: dict[str, Call] = {}
+        self.timed = timed_cpu
+        self.memory_before = resident_bytes()
+
+    def prepare(self, *, case: dict[str, Any], only: str | None, skip: list[str], fastest: bool) -> dict[str, Any]:
+        """Run each call until it is warm; its seconds and pairs, or why it does not work.
+
+        With ``fastest``, only the fastest call that finds the right number of pairs is kept, and named.
+        """
+        asked = Case(**case)
+        self.calls = {}
+        self.timed = timed_cpu if asked.device == "cpu" else timed_cuda
+        if why := self.library.why_not(asked):
+            return {"why": why}
+        calls = self.library.calls(asked)
+        tried: dict[str, dict[str, Any]] = {}
+        best = ""
+        for name in [name for name in calls if only in (None, name) and name not in skip]:
+            call = calls.pop(name)
+            found = self._try(call, asked)
+            tried[name] = found
+            if fastest and ("why" in found or (best and found["seconds"] >= tried[best]["seconds"])):
+                continue
+            if fastest:
+                self.calls.clear()
+            self.calls[name], best = call, name
+        return {"calls": tried, "fastest": best}
+
+    def _try(self, call: Call, case: Case) -> dict[str, Any]:
+        found: dict[str, Any] = {"order": call.order}
+        try:
+            start = time.perf_counter()
+            result = call.run()
+            pairs = call.count(result)
+            seconds = time.perf_counter() - start
+            found |= {"pairs": pairs, "most": most(result)}
+            del result
+            for _ in range(3 if seconds < 0.05 else 1 if seconds < 1 else 0):
+                seconds = min(seconds, self.timed(call.run))
+            why = case.wrong(pairs) if case.num_pairs else ""
+            return found | {"seconds": seconds} | ({"why": why} if why else {})
+        except Exception as error:  # whatever a library says is the entry of its table
+            lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+            return found | {"why": f"{type(error).__name__}: {lines[-1].strip()[:160]}"}
+
+    def measure(self, *, call: str, seconds: float) -> dict[str, Any]:
+        """Times of one call."""
+        run = self.calls[call].run
+        return {"times": until(seconds, lambda: self.timed(run))}
+
+    def peak(self) -> dict[str, Any]:
+        """Bytes, beyond those before the first case."""
+        most_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"bytes": most_kib * KIB - self.memory_before}
+
+    def bandwidth(self) -> dict[str, Any]:
+        """Of the GPU."""
+        return {"bytes_per_second": copy_bandwidth()}
+
+
+def most(result: Any) -> int:
+    """Most neighbours of an atom, where a result has row pointers."""
+    row_ptr = getattr(result, "row_ptr", None)
+    return int(row_ptr.diff().max()) if row_ptr is not None and len(row_ptr) > 1 else 0
+
+
+def resident_bytes() -> int:
+    """Memory of this process now."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def orders(stream: TextIO) -> Iterator[dict[str, Any]]:
+    """One for each line."""
+    for line in stream:
+        yield json.loads(line)
+
+
+def private_stdout() -> TextIO:
+    """The stream to the parent; whatever libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return answers
+
+
+def main() -> None:
+    """Obey until stdin ends."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=[library.name for library in LIBRARIES])
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--memory", type=float, required=True, help="GiB that the process may hold; 0: no limit")
+    options = parser.parse_args()
+    answers = private_stdout()
+    torch.set_num_threads(options.threads)
+    kind = next(library for library in LIBRARIES if library.name == options.name)
+    try:
+        hello = {"version": version(kind.distribution)}
+        library = kind()
+    except Exception as error:  # whatever the import says is the entry of the table
+        print(json.dumps({"missing": f"{type(error).__name__}: {error}"}), file=answers)
+        return
+    if options.memory:
+        limit = int(options.memory * KIB**3)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    worker = Worker(library)
+    print(json.dumps(hello), file=answers)
+    with torch.no_grad():
+        for order in orders(sys.stdin):
+            task = getattr(worker, order.pop("do"))
+            print(json.dumps(task(**order)), file=answers)
+
+
+if __name__ == "__main__":
+    main()
