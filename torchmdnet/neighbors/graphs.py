@@ -31,15 +31,13 @@ def neighbor_graph(
         loop=loop,
         capacity=capacity,
     )
-    return graph_of_pairs(pairs, loop=loop, padded=capacity is not None)
+    return graph_of_pairs(pairs, loop=loop, padded=capacity is not None, has_box=system.box is not None)
 
 
-def graph_of_pairs(pairs: NeighborPairs, *, loop: bool, padded: bool) -> Graph:
+def graph_of_pairs(pairs: NeighborPairs, *, loop: bool, padded: bool, has_box: bool) -> Graph:
     """Say of a list with both directions of each pair which edges belong together."""
     first, pair = distinct_pairs(pairs.sender, pairs.shift, pairs.row_ptr, loop, padded)
-    shift = pairs.shift
-    if shift.shape[0] == 0:
-        shift = shift.new_zeros((1, 3)).expand(pairs.distance.shape[0], 3)
+    shift = pairs.shift if has_box else pairs.shift.new_zeros((1, 3)).expand(pairs.distance.shape[0], 3)
     return Graph(
         receiver=pairs.receiver,
         sender=pairs.sender,

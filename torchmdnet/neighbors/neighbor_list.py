@@ -75,9 +75,9 @@ class NeighborList(DefaultBox):
         """List the neighbours; ``system.box`` goes before the default."""
         system = super().forward(system)
         if self._verlet is not None:
-            return graph_of_pairs(self._verlet(system), loop=self.loop, padded=False)
+            return self._graph(self._verlet(system), system)
         if not self.static_shapes:
-            return graph_of_pairs(self._search(system, None), loop=self.loop, padded=False)
+            return self._graph(self._search(system, None), system)
         if self.edges_per_atom is None:
             self.edges_per_atom = self._measure(system)
         capacity = max(self.edges_per_atom * system.pos.shape[0], 1)
@@ -86,7 +86,10 @@ class NeighborList(DefaultBox):
             self._last = pairs
             if pairs.status.device.type == "cpu" or not torch.cuda.is_current_stream_capturing():
                 self.check()
-        return graph_of_pairs(pairs, loop=self.loop, padded=True)
+        return self._graph(pairs, system)
+
+    def _graph(self, pairs: NeighborPairs, system: System) -> Graph:
+        return graph_of_pairs(pairs, loop=self.loop, padded=self.static_shapes, has_box=system.box is not None)
 
     def check(self) -> None:
         """Raise what was wrong with the last list of static shapes, also after a CUDA graph was replayed.

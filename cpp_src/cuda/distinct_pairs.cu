@@ -1,0 +1,36 @@
+// Which edges are one pair: an edge and its reverse, and all edges from an atom to itself; see cpu/distinct_pairs.cpp.
+#include "distinct_pairs.cuh"
+
+#include "pair_arrays.h"
+#include "torch_cuda.h"
+
+namespace torchmdnet {
+
+// distinct_pairs(sender, shift, row_ptr, loop, padded) -> (first, pair)
+//
+// Five launches, a warp a row, on the current stream, without synchronisation; deterministic. Reads sender and shift
+// three times side by side, and for each pair one row of its sender up to the reverse edge, mostly from the caches;
+// writes both results once. An edge without a reverse, which a full list does not have, gets pair -1.
+void distinct_pairs_cuda(StableIValue* stack, uint64_t, uint64_t) {
+  const Tensor sender(stack[0]), shift(stack[1]), row_ptr(stack[2]);
+  Distinct d{};
+  d.num_atoms = row_ptr.size(0) - 1;
+  d.num_edges = sender.size(0);
+  d.loop = argument<bool>(stack[3]);
+  d.padded = argument<bool>(stack[4]);
+  check_pair_arrays(nullptr, sender, shift, row_ptr, d.num_atoms);
+  const OnDevice device({&sender, &shift, &row_ptr});
+  Tensor first = sender.empty_like({d.num_pairs()}), pair = sender.empty_like({d.num_edges});
+  const Tensor memory = scratch(sender, lay_out(d, nullptr));
+  lay_out(d, memory.mutable_data<char>());
+  d.sender = sender.data<int32_t>();
+  d.shift = shift_or_null(shift);
+  d.row_ptr = row_ptr.data<int32_t>();
+  d.first = first.mutable_data<int32_t>();
+  d.pair = pair.mutable_data<int32_t>();
+  distinct_pairs(d, kBlock, device.stream());
+  stack[0] = first.release();
+  stack[1] = pair.release();
+}
+
+}  // namespace torchmdnet

@@ -1,0 +1,79 @@
+"""The kernels that number the unordered pairs of a full list, run on the CPU."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from emulated_ops import Pairs, neighbor_pairs
+from random_systems import make_system, random_system
+
+
+def distinct(
+    kernels: ModuleType, found: Pairs, *, loop: bool, padded: bool, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    result: tuple[np.ndarray, np.ndarray] = kernels.distinct_pairs(
+        found.sender, found.shift, found.row_ptr, loop, padded, seed, 0xFF
+    )
+    return result
+
+
+@pytest.mark.parametrize("kind", ["open", "plain", "long", "thin"])
+@pytest.mark.parametrize("loop", [False, True])
+def test_an_edge_and_its_reverse_share_a_row(kernels: ModuleType, kind: str, loop: bool) -> None:
+    system = random_system(7, kind=kind, upper=2.0)
+    found = neighbor_pairs(kernels, system, 2.0, loop=loop)
+    first, pair = distinct(kernels, found, loop=loop, padded=False)
+    shift = found.shift if len(found.shift) else np.zeros((len(found.sender), 3), np.int32)
+    one = np.column_stack([found.receiver, found.sender, shift]).tolist()
+    other = np.column_stack([found.sender, found.receiver, -shift]).tolist()
+    names = [("self",) if a == b else tuple(min(a, b)) for a, b in zip(one, other, strict=True)]
+    assert len(set(zip(names, pair.tolist(), strict=True))) == len(set(names)) == len(first) == len(set(pair.tolist()))
+    np.testing.assert_array_equal(pair[first], np.arange(len(first)))
+
+
+def test_padding_has_the_last_row(kernels: ModuleType) -> None:
+    system = random_system(7, kind="plain", upper=2.0)
+    exact = neighbor_pairs(kernels, system, 2.0, loop=True)
+    num = len(exact.distance)
+    found = neighbor_pairs(kernels, system, 2.0, loop=True, capacity=num + 7)
+    expected_first, expected_pair = distinct(kernels, exact, loop=True, padded=False)
+    first, pair = distinct(kernels, found, loop=True, padded=True, seed=1)
+    num_atoms = len(system.pos)
+    assert len(first) == (num + 7 - num_atoms) // 2 + 2
+    np.testing.assert_array_equal(pair[:num], expected_pair)
+    assert (pair[num:] == len(first) - 1).all()
+    np.testing.assert_array_equal(first[: len(expected_first)], expected_first)
+    assert (first[len(expected_first) :] == num + 6).all()
+
+
+def test_an_overflown_list_has_padding_only(kernels: ModuleType) -> None:
+    system = random_system(7, kind="plain", upper=2.0)
+    found = neighbor_pairs(kernels, system, 2.0, loop=True, capacity=5)
+    first, pair = distinct(kernels, found, loop=True, padded=True)
+    assert first.tolist() == [0, 4]
+    assert pair.tolist() == [1] * 5
+
+
+def test_an_edge_without_a_reverse_gets_no_row(kernels: ModuleType) -> None:
+    found = neighbor_pairs(kernels, make_system(torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])))
+    broken = found._replace(sender=found.sender * 0)
+    _, pair = distinct(kernels, broken, loop=False, padded=False)
+    assert pair[1] == -1
+
+
+def test_takes_no_atoms(kernels: ModuleType) -> None:
+    found = neighbor_pairs(kernels, make_system(torch.zeros((0, 3)), num=1), loop=True)
+    first, pair = distinct(kernels, found, loop=True, padded=False)
+    assert len(first) == len(pair) == 0
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("kind", ["open", "plain", "thin"])
+def test_the_kernels_for_the_cpu_number_alike(kernels: ModuleType, kind: str, padded: bool) -> None:
+    found = neighbor_pairs(kernels, random_system(3, kind=kind, upper=2.0), 2.0, capacity=30_000 if padded else -1)
+    arrays = [torch.from_numpy(part) for part in (found.sender, found.shift, found.row_ptr)]
+    first, pair = torch.ops.torchmdnet.distinct_pairs(*arrays, False, padded)
+    ours = distinct(kernels, found, loop=False, padded=padded)
+    np.testing.assert_array_equal(ours[0], first.numpy())
+    np.testing.assert_array_equal(ours[1], pair.numpy())
