@@ -1,6 +1,8 @@
 // Vectors of numbers in registers, and several versions of a function, one an instruction set.
 #pragma once
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 // The iterations of the loop that follows are independent: they may run side by side.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -38,14 +40,18 @@ struct Lanes<T, 1> {
 #if defined(__x86_64__)
 enum class Instructions { kBaseline, kAvx2, kAvx512 };
 
-// Asked of the machine once. A feature counts only if the operating system keeps its registers.
+// Asked of the machine once. A feature counts only if the operating system keeps its registers. PyTorch's own variable
+// ATEN_CPU_CAPABILITY = default | avx2 asks for less than there is.
 inline Instructions instructions() {
   static const Instructions best = [] {
     __builtin_cpu_init();
+    const char* asked = std::getenv("ATEN_CPU_CAPABILITY");
+    const std::string_view most = asked ? asked : "";
+    if (most == "default") return Instructions::kBaseline;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Instructions::kBaseline;
     const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-    return wide ? Instructions::kAvx512 : Instructions::kAvx2;
+    return wide && most != "avx2" ? Instructions::kAvx512 : Instructions::kAvx2;
   }();
   return best;
 }

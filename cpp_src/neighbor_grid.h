@@ -29,6 +29,7 @@ enum Fault : int32_t {
 
 constexpr double kFlat = 1e-6;      // volume over the product of the edges below which a cell is singular
 constexpr double kSlack = 1.0 + 1e-4;  // search radius in cutoffs: rounding must not hide a pair from its bin
+constexpr double kMostBins = 1 << 28;  // more than can be gone through, but an int32
 constexpr int kAtomsPerBin = 8;     // a system has at most one bin for so many atoms
 constexpr int kDenseBin = 32;       // bins of the size of the cutoff with more atoms are cut in two along each axis
 
@@ -177,9 +178,18 @@ TMD_SHARED void make_grid(const Lattice& lattice, const double* low, const doubl
   for (int k = 0; k < 3; ++k) {
     const double num = grid.num[k], cell = grid.repeats[k] ? 1.0 : span[k];
     grid.scale[k] = num > 1.0 ? num / cell : 0.0;
-    if (num > 1.0) grid.reach[k] = static_cast<int32_t>(fmax(1.0, ceil(radius * num / length[k])));
-    else grid.reach[k] = grid.repeats[k] ? static_cast<int32_t>(floor((radius / lattice.height[k] + span[k]) * kSlack)) : 0;
+    double reach = 0.0;
+    if (num > 1.0) reach = fmax(1.0, ceil(radius * num / length[k]));
+    else if (grid.repeats[k]) reach = floor((radius / lattice.height[k] + span[k]) * kSlack);
+    grid.reach[k] = static_cast<int32_t>(fmin(reach, kMostBins));
   }
+}
+
+// Slots that an atom is compared with: bins that are visited, times the atoms in one.
+TMD_SHARED double candidates(const Grid& grid, int64_t num_atoms) {
+  double visited = static_cast<double>(num_atoms) / grid.num_bins();
+  for (int k = 0; k < 3; ++k) visited *= 2.0 * grid.reach[k] + 1.0;
+  return visited;
 }
 
 TMD_SHARED int32_t bin_along(const Grid& grid, int axis, double wrapped_frac) {

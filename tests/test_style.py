@@ -22,7 +22,7 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|NotImplemented" r"Error)
 MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(?:work|opt|root|home|Users|tmp/bash\w*)/")
 """Absolute paths of somebody's machine."""
 
-TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".cpp", ".cu", ".h", ".cfg", ".rst", ".txt", ""}
+TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".cpp", ".cu", ".cuh", ".h", ".cfg", ".rst", ".txt", ""}
 FOLDERS = ("torchmdnet", "tests", "docs", "examples", "benchmarks", "cpp_src", ".ci")
 
 

@@ -14,6 +14,7 @@
 
 #include "../lanes.h"
 #include "../neighbor_grid.h"
+#include "../neighbor_input.h"
 #include "../torch_abi.h"
 #include "huge_pages.h"
 #include "neighbor_scan.h"
@@ -23,13 +24,6 @@ namespace {
 
 constexpr int32_t kChunk = 256;      // slots that one task looks after
 constexpr int64_t kAtomGrain = 8192;  // atoms worth a thread where little is done for each
-
-struct Options {
-  int64_t num_systems;
-  double lower, upper;
-  bool loop, half;
-  int64_t capacity;  // negative: as many as there are
-};
 
 // The input as the op takes it.
 template <class T>
@@ -89,14 +83,6 @@ struct Found {
   std::vector<int32_t> counts;
 };
 
-void check_faults(int32_t faults) {
-  if (faults & kBadPosition) fail("a position is NaN or infinite");
-  if (faults & kBadBatch) fail("batch holds a system number that is negative or not below num_systems");
-  if (faults & kBadBox) fail("a box is singular on its periodic axes, NaN or infinite");
-  if (faults & kNoBox) fail("periodic says that an axis repeats, but the box of that system is all zeros");
-  if (faults & kFarAtom) fail("an atom is more than 2^30 cells away from the first atom of its system");
-}
-
 template <class T>
 Atoms<T> read_atoms(const Tensor& pos, const Tensor& batch, const Tensor& box, const Tensor& periodic,
                     int64_t num_systems) {
@@ -115,7 +101,7 @@ Atoms<T> read_atoms(const Tensor& pos, const Tensor& batch, const Tensor& box, c
   T sum = 0;
   for (int64_t i = 0; i < 3 * atoms.num; ++i) sum += atoms.pos[i] * T(0);
   if (!(sum == 0)) faults |= kBadPosition;
-  check_faults(faults);
+  check_neighbor_faults(faults);
   return atoms;
 }
 
@@ -139,7 +125,7 @@ void wrap_atoms(const Atoms<T>& atoms, double cutoff, Slots<T>& slots) {
     for (int k = 0; k < 3; ++k) {
       if (atoms.periodic) {
         const double wrap = wrap_count(lattice, k, frac[k], extent.origin[k]);
-        if (!(std::fabs(wrap) < 1 << 30)) check_faults(kFarAtom);
+        if (!(std::fabs(wrap) < 1 << 30)) check_neighbor_faults(kFarAtom);
         slots.wrap[3 * i + k] = static_cast<int32_t>(wrap);
         frac[k] -= wrap;
       }
@@ -151,6 +137,8 @@ void wrap_atoms(const Atoms<T>& atoms, double cutoff, Slots<T>& slots) {
   int64_t first = 0;
   for (int64_t b = 0; b < num_systems; ++b) {
     make_grid(atoms.lattices[b], extents[b].low, extents[b].high, extents[b].count, cutoff, slots.grids[b]);
+    if (!(candidates(slots.grids[b], extents[b].count) <= std::numeric_limits<int32_t>::max()))
+      check_neighbor_faults(kTooManyPairs);
     slots.grids[b].first_bin = static_cast<int32_t>(first);
     first += slots.grids[b].num_bins();
   }
@@ -280,7 +268,7 @@ inline bool is_home(const int32_t* image) { return !(image[0] | image[1] | image
 
 // Looks for the neighbours of the atoms in slots [begin, end); counts them in row_size, one an atom.
 template <class T>
-void search(const Atoms<T>& atoms, const Slots<T>& slots, const Options& options, int32_t begin, int32_t end,
+void search(const Atoms<T>& atoms, const Slots<T>& slots, const NeighborOptions& options, int32_t begin, int32_t end,
             Found& found, int64_t* row_size) {
   const ScanFunction<T> find = scan_function<T>();
   Surroundings<T> around(atoms, slots, options.half);
@@ -361,8 +349,8 @@ TMD_INLINE void write_shifts(const Slots<T>* slots, const Rows<T>* rows, const G
 
 // Writes the rows of the atoms in slots [begin, end).
 template <class T>
-TMD_INLINE void write_rows(const Atoms<T>* atoms, const Slots<T>* slots, const Options* options, const Rows<T>* rows,
-                           const Found* found, int32_t begin, int32_t end) {
+TMD_INLINE void write_rows(const Atoms<T>* atoms, const Slots<T>* slots, const NeighborOptions* options,
+                           const Rows<T>* rows, const Found* found, int32_t begin, int32_t end) {
   Surroundings<T> around(*atoms, *slots, options->half);
   const int32_t *next = found->slots.begin(), *count = found->counts.data();
   for (int32_t slot = begin; slot < end; ++slot) {
@@ -404,7 +392,7 @@ int64_t sum_rows(const std::vector<int64_t>& row_size, int32_t* row_ptr) {
   row_ptr[0] = 0;
   for (size_t i = 0; i < row_size.size(); ++i) {
     total += row_size[i];
-    if (total > kMost) fail("more than 2147483647 pairs: use a shorter cutoff, or fewer atoms at a time");
+    if (total > kMost) check_neighbor_faults(kTooManyPairs);
     row_ptr[i + 1] = static_cast<int32_t>(total);
   }
   return total;
@@ -412,7 +400,7 @@ int64_t sum_rows(const std::vector<int64_t>& row_size, int32_t* row_ptr) {
 
 template <class T>
 void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box, const Tensor& periodic,
-                       const Options& options, StableIValue* stack) {
+                       const NeighborOptions& options, StableIValue* stack) {
   const Atoms<T> atoms = read_atoms<T>(pos, batch, box, periodic, options.num_systems);
   const Slots<T> slots = sort_atoms(atoms, options.upper);
   const int64_t num_atoms = atoms.num, num_chunks = (num_atoms + kChunk - 1) / kChunk;
@@ -462,33 +450,12 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   for (int k = 0; k < 7; ++k) stack[k] = results[k]->release();
 }
 
-void check_input(const Tensor& pos, const Tensor& batch, const Tensor& box, const Tensor& periodic,
-                 const Options& options) {
-  require_float(pos, "positions must be float32 or float64");
-  require(pos.dim() == 2 && pos.size(1) == 3 && pos.contiguous(), "positions must be contiguous, of shape (N, 3)");
-  require(pos.size(0) < std::numeric_limits<int32_t>::max(), "more than 2147483646 atoms");
-  require(batch.dtype() == aoti_torch_dtype_int64() && batch.dim() == 1 && batch.contiguous() &&
-              batch.size(0) == pos.size(0),
-          "batch must be int64, contiguous, of shape (N,)");
-  const int64_t num = options.num_systems;
-  require(num >= 0 && (num > 0 || pos.size(0) == 0), "num_systems must be positive");
-  require(box.dtype() == pos.dtype() && box.dim() == 3 && box.contiguous() && box.size(1) == 3 && box.size(2) == 3 &&
-              (box.size(0) == 0 || box.size(0) == num),
-          "box must be of the positions' dtype, contiguous, of shape (num_systems, 3, 3) or (0, 3, 3)");
-  require(periodic.dtype() == aoti_torch_dtype_bool() && periodic.dim() == 2 && periodic.contiguous() &&
-              periodic.size(1) == 3 && (periodic.size(0) == 0 || periodic.size(0) == num),
-          "periodic must be bool, contiguous, of shape (num_systems, 3) or (0, 3)");
-  require(std::isfinite(options.upper) && options.upper > 0 && options.lower >= 0 && options.lower < options.upper,
-          "want finite cutoffs, 0 <= cutoff_lower < cutoff_upper");
-}
-
 }  // namespace
 
 void neighbor_pairs(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor pos(stack[0]), batch(stack[1]), box(stack[2]), periodic(stack[3]);
-  const Options options{argument<int64_t>(stack[4]), argument<double>(stack[5]), argument<double>(stack[6]),
-                        argument<bool>(stack[7]),    argument<bool>(stack[8]),   argument<int64_t>(stack[9])};
-  check_input(pos, batch, box, periodic, options);
+  const NeighborOptions options(stack + 4);
+  check_neighbor_input(pos, batch, box, periodic, options);
   for_type(pos, [&](auto zero) {
     neighbor_pairs_of<decltype(zero)>(pos, batch, box, periodic, options, stack);
   });

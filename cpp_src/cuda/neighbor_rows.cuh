@@ -146,21 +146,32 @@ __device__ int32_t all_faults(const Search<T>& s, int64_t num_pairs, int64_t cap
   return capacity >= 0 && num_pairs > capacity ? kOverflow : 0;
 }
 
-// Writes row_ptr[begin:end] (and the end of the last row); all rows are empty if there is a fault. One block; the
-// volatile read fetches what other blocks of the same launch may have written.
+// After a fault the atoms share the NaN edges, so that no sum over an atom's row stays finite: first edge of an atom,
+// and the atom that an edge belongs to.
+__device__ inline int32_t poisoned_row(int64_t atom, int64_t num_atoms, int64_t capacity) {
+  return capacity > 0 && num_atoms > 0 ? static_cast<int32_t>(atom * capacity / num_atoms) : 0;
+}
+__device__ inline int32_t poisoned_atom(int64_t edge, int64_t num_atoms, int64_t capacity) {
+  return num_atoms > 0 ? static_cast<int32_t>(((edge + 1) * num_atoms - 1) / capacity) : 0;
+}
+
+// Writes row_ptr[begin:end] (and the end of the last row). One block; the volatile read fetches what other blocks of
+// the same launch may have written.
 template <class T>
 __device__ void write_row_ptr(const Search<T>& s, const Rows<T>& rows, int64_t begin, int64_t end, int64_t num_before,
                               int64_t num_pairs) {
   const int32_t faults = all_faults(s, num_pairs, rows.capacity);
   if (faults) {
-    for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) rows.row_ptr[i] = 0;
+    for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x)
+      rows.row_ptr[i] = poisoned_row(i, s.num_atoms, rows.capacity);
   } else {
     const volatile int32_t* sizes = s.row_size;
     scan_range(sizes, begin, end, num_before,
                [&](int64_t i, int64_t first) { rows.row_ptr[i] = static_cast<int32_t>(first); });
   }
   if (threadIdx.x == 0 && end == s.num_atoms) {
-    rows.row_ptr[end] = faults ? 0 : static_cast<int32_t>(num_pairs);
+    rows.row_ptr[end] =
+        faults ? poisoned_row(end, s.num_atoms, rows.capacity) : static_cast<int32_t>(num_pairs);
     rows.status[0] = static_cast<int32_t>(num_pairs < INT32_MAX ? num_pairs : INT32_MAX);
     rows.status[1] = faults;
   }
@@ -255,11 +266,11 @@ __device__ void write_padding(const Search<T>& s, const Rows<T>& rows, bool fail
                               int64_t num_threads) {
   const T distance = failed ? static_cast<T>(NAN) : static_cast<T>(s.cutoff), other = failed ? distance : T(0);
   const int32_t last = s.num_atoms ? static_cast<int32_t>(s.num_atoms - 1) : 0;
-  for (int64_t edge = rows.row_ptr[s.num_atoms] + thread; edge < rows.capacity; edge += num_threads) {
+  for (int64_t edge = (failed ? 0 : rows.row_ptr[s.num_atoms]) + thread; edge < rows.capacity; edge += num_threads) {
     rows.vector[3 * edge] = distance;
     rows.vector[3 * edge + 1] = rows.vector[3 * edge + 2] = other;
     rows.distance[edge] = distance;
-    rows.receiver[edge] = rows.sender[edge] = last;
+    rows.receiver[edge] = rows.sender[edge] = failed ? poisoned_atom(edge, s.num_atoms, rows.capacity) : last;
     for (int k = 0; rows.shift && k < 3; ++k) rows.shift[3 * edge + k] = 0;
   }
 }

@@ -125,13 +125,6 @@ __device__ void wrap_atoms(const Search<T>& s, int64_t thread, int64_t num_threa
   }
 }
 
-// Bins that are visited, times the atoms in one: what an atom costs.
-TMD_SHARED double candidates(const Grid& grid, int32_t num_atoms) {
-  double visited = static_cast<double>(num_atoms) / grid.num_bins();
-  for (int k = 0; k < 3; ++k) visited *= 2.0 * grid.reach[k] + 1.0;
-  return fabs(visited);
-}
-
 // Phase 4, of one block: how each system is divided, and where its bins begin among those of all.
 template <class T>
 __device__ void divide_systems(const Search<T>& s) {

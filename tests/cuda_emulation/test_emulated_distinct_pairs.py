@@ -47,12 +47,13 @@ def test_padding_has_the_last_row(kernels: ModuleType) -> None:
     assert (first[len(expected_first) :] == num + 6).all()
 
 
-def test_an_overflown_list_has_padding_only(kernels: ModuleType) -> None:
+@pytest.mark.parametrize("loop", [False, True])
+def test_all_pairs_of_an_overflown_list_are_nan(kernels: ModuleType, loop: bool) -> None:
     system = random_system(7, kind="plain", upper=2.0)
-    found = neighbor_pairs(kernels, system, 2.0, loop=True, capacity=5)
-    first, pair = distinct(kernels, found, loop=True, padded=True)
-    assert first.tolist() == [0, 4]
-    assert pair.tolist() == [1] * 5
+    found = neighbor_pairs(kernels, system, 2.0, loop=loop, capacity=20)
+    first, pair = distinct(kernels, found, loop=loop, padded=True)
+    assert np.isnan(found.distance[first]).all()
+    assert ((pair >= 0) & (pair < len(first))).all()
 
 
 def test_an_edge_without_a_reverse_gets_no_row(kernels: ModuleType) -> None:

@@ -20,6 +20,8 @@ SMALL_SYSTEM = 64
 """Molecules up to this size are one bin without a look at their extent."""
 MAX_AT_ONCE = 1 << 20
 """Bins visited, and pairs tried, at once: bounds the memory to some 100 MB."""
+MOST_CANDIDATES = 2**31 - 1
+"""Slots that one atom is compared with."""
 SLACK = 1.0 + 1e-4
 """Search radius in cutoffs: rounding here must not lose a pair that the caller's arithmetic keeps."""
 
@@ -159,6 +161,9 @@ def _divide(
         start=torch.cat([filled.new_zeros(1), filled.cumsum(0)]),
         first_bin=first_bin,
     )
+    visited = (2.0 * reach + 1.0).prod(1) * count / num.prod(1)
+    if bool((visited > MOST_CANDIDATES).any()):
+        raise RuntimeError("torchmdnet: more than 2147483647 pairs: use a shorter cutoff, or fewer atoms at a time")
     return Grid(num, repeats, reach), slots
 
 

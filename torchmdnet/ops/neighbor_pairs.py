@@ -21,6 +21,9 @@ __all__ = ["FAULTS", "NeighborPairs", "list_pairs", "neighbor_pairs_reference"]
 MOST_PAIRS = 2**31 - 1
 """Rows are counted by int32."""
 
+MOST_CELLS = 2**30
+"""Cells between two atoms."""
+
 OVERFLOW = 64
 """Bit of the status that says that there are more pairs than rows."""
 
@@ -103,6 +106,8 @@ def neighbor_pairs_reference(
         periodic=None if lattice is None else lattice.periodic,
         cutoff=cutoff_upper,
     )
+    if shift is not None and bool((shift.abs() > MOST_CELLS).any()):
+        raise RuntimeError(f"torchmdnet: {FAULTS[16]}")
     shift = i.new_zeros((i.shape[0], 3)) if shift is None else shift
     vector = pos.index_select(0, i) - pos.index_select(0, j)
     if box.shape[0]:
