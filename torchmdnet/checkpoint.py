@@ -15,6 +15,7 @@ import torch
 from torchmdnet.config import Config, nearest
 from torchmdnet.factory import create_model
 from torchmdnet.migrations import FORMAT_VERSION, migrate_options, migrate_weights
+from torchmdnet.neighbors import use_static_shapes
 from torchmdnet.potential import Ensemble, TorchMD_Net
 from torchmdnet.priors import Atomref
 
@@ -71,7 +72,9 @@ def load_model(
         return_std: An ensemble returns standard deviations too.
         **kwargs: Options that replace those in the file, such as ``derivative=True`` or ``precision=64``;
             ``remove_ref_energy=False`` gives total energies from a model trained without the atoms' reference energies;
-            ``compatibility_load`` says whether TensorNet's weights have the layout of before 3.0 (default: found out).
+            ``static_shapes=True`` gives neighbour lists a size that depends on the number of atoms alone, for
+            ``torch.compile`` and CUDA graphs; ``compatibility_load`` says whether TensorNet's weights have the layout
+            of before 3.0 (default: found out).
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -96,6 +99,8 @@ def load_model(
     _copy_weights(model, weights, source=str(filepath))
     if stored.get("remove_ref_energy"):
         _switch_reference_energies(model, on=kwargs.get("remove_ref_energy") is False)
+    if kwargs.get("static_shapes"):
+        use_static_shapes(model)
     return model.to(device).eval()
 
 

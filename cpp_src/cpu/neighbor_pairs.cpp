@@ -421,7 +421,7 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   const int64_t total = sum_rows(row_size, row_ptr.mutable_data<int32_t>());
   if (options.capacity >= 0 && total > options.capacity)
     fail(std::to_string(total) + " neighbour pairs were found, more than the capacity of " +
-         std::to_string(options.capacity) + ": give a larger capacity");
+         std::to_string(options.capacity) + ": give a larger capacity, or a NeighborList more edges_per_atom");
   const int64_t num_rows = options.capacity >= 0 ? options.capacity : total;
   Tensor vector = pos.empty_like({num_rows, 3}), distance = pos.empty_like({num_rows});
   Tensor receiver = pos.empty({num_rows}, index), sender = pos.empty({num_rows}, index);

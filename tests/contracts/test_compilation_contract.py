@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.models import MODELS
+from torchmdnet.neighbors import use_static_shapes
 
 Z, POS, BATCH = two_molecules()
 
@@ -54,3 +55,20 @@ def test_representation_is_compiled_whole(name: str, activation: str, second_der
         strict=True,
     ):
         torch.testing.assert_close(value, wanted)
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("name", "static_shapes"), [*((name, True) for name in sorted(MODELS)), ("equivariant-transformer", False)]
+)
+def test_potential_is_compiled_whole_with_its_neighbor_list(name: str, static_shapes: bool) -> None:
+    torch.compiler.reset()
+    model = small_model(name).eval()
+    energy, forces = model(Z, POS, BATCH, num_systems=2)
+    use_static_shapes(model, enabled=static_shapes)
+    model.derivative = False
+    model(Z, POS, BATCH, num_systems=2)
+    pos = POS.clone().requires_grad_()
+    got, _ = torch.compile(model, fullgraph=True, backend="aot_eager")(Z, pos, BATCH, num_systems=2)
+    torch.testing.assert_close(got, energy)
+    torch.testing.assert_close(-torch.autograd.grad(got.sum(), pos)[0], forces)

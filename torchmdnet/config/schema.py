@@ -112,7 +112,7 @@ class ModelConfig:
     )
     equivariance_invariance_group: Literal["O(3)", "SO(3)"] = option("O(3)", "symmetry group; tensornet")
     box_vecs: list[list[float]] | None = option(None, "cell vectors a, b, c as rows, used when a call brings none")
-    static_shapes: bool = option(False, "pad neighbour lists to fixed shapes")
+    static_shapes: bool = option(False, "accepted; at serving, load_model(static_shapes=True) fixes the size of lists")
     cutoff_lower: float = option(0.0, "shortest distance of a pair", at_least=0)
     cutoff_upper: float = option(5.0, "longest distance of a pair", above=0)
     atom_filter: int = option(-1, "leave out atoms with z <= this; not with derivative")

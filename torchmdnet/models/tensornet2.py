@@ -65,7 +65,7 @@ class TensorNet2(Representation):
         max_num_neighbors: Ignored: there is no cap on neighbours.
         max_z: Atomic numbers are below this.
         equivariance_invariance_group: 'O(3)', or 'SO(3)' to tell mirror images apart.
-        static_shapes: Ignored.
+        static_shapes: Has no effect here: see :func:`torchmdnet.neighbors.use_static_shapes`.
         q_dim: Charges K of each atom; with 0 the total charge has no effect.
         box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
         dtype: Type of the weights.

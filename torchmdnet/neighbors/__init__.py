@@ -2,9 +2,9 @@
 
 from torchmdnet.neighbors.default_box import DefaultBox
 from torchmdnet.neighbors.graphs import neighbor_graph
-from torchmdnet.neighbors.neighbor_list import NeighborList
+from torchmdnet.neighbors.neighbor_list import NeighborList, use_skin, use_static_shapes
 from torchmdnet.neighbors.optimized_distance import OptimizedDistance
-from torchmdnet.neighbors.pairs import NeighborPairs, neighbor_pairs
+from torchmdnet.neighbors.pairs import NeighborPairs, check_status, neighbor_pairs
 from torchmdnet.neighbors.verlet import VerletList
 
 __all__ = [
@@ -13,6 +13,9 @@ __all__ = [
     "NeighborPairs",
     "OptimizedDistance",
     "VerletList",
+    "check_status",
     "neighbor_graph",
     "neighbor_pairs",
+    "use_skin",
+    "use_static_shapes",
 ]

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors.default_box import DefaultBox
@@ -11,12 +11,15 @@ from torchmdnet.neighbors.graphs import graph_of_pairs
 from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, check_status, neighbor_pairs
 from torchmdnet.neighbors.verlet import VerletList
 
-__all__ = ["NeighborList"]
+__all__ = ["NeighborList", "use_skin", "use_static_shapes"]
 
 HEADROOM = 1.25
 """Rows of a list of fixed size for each pair that the first call found."""
 SPARE_ROWS = 8
 """Rows for each atom beside those."""
+
+
+ONE_OF_TWO = "static_shapes makes a list at each call and skin reuses one: choose one of them, with skin = 0 for none"
 
 
 class NeighborList(DefaultBox):
@@ -29,8 +32,9 @@ class NeighborList(DefaultBox):
     - ``static_shapes``: a search at each call, with ``edges_per_atom`` times N edges, those that are left over being
       padding without effect. So shapes depend on the number of atoms alone, nothing is read back from a GPU, and
       ``torch.compile``, ``torch.export`` and CUDA graphs work. ``edges_per_atom`` is found at the first call, with
-      head-room; a list that does not fit is an error, on a GPU inside a captured graph at :meth:`check`, its distances,
-      and so the energies, NaN until then;
+      head-room, and again at a call that finds more edges. Compiled and captured code cannot do that: there a list that
+      does not fit is an error, after the replay of a CUDA graph at :meth:`check`, and its distances, and so the
+      energies, are NaN;
     - ``skin``: a :class:`~torchmdnet.neighbors.VerletList`, for molecular dynamics.
 
     Raises:
@@ -54,10 +58,12 @@ class NeighborList(DefaultBox):
         self.cutoff_lower = cutoff_lower
         self.cutoff_upper = cutoff_upper
         self.loop = loop
-        self.static_shapes = static_shapes
         self.edges_per_atom: int | None = None
         self._verlet: VerletList | None = None
-        self._last: NeighborPairs | None = None
+        self._last_status: Tensor | None = None
+        self._last_capacity = 0
+        self._static_shapes = False
+        self.static_shapes = static_shapes
         self.skin = skin
 
     @property
@@ -68,8 +74,19 @@ class NeighborList(DefaultBox):
     @skin.setter
     def skin(self, skin: float) -> None:
         if skin and self.static_shapes:
-            raise ValueError("static_shapes makes a list at each call and skin reuses one: choose one of them")
+            raise ValueError(ONE_OF_TWO)
         self._verlet = VerletList(self.cutoff_lower, self.cutoff_upper, skin=skin, loop=self.loop) if skin else None
+
+    @property
+    def static_shapes(self) -> bool:
+        """Whether the number of edges depends on the number of atoms alone."""
+        return self._static_shapes
+
+    @static_shapes.setter
+    def static_shapes(self, enabled: bool) -> None:
+        if enabled and self._verlet is not None:
+            raise ValueError(ONE_OF_TWO)
+        self._static_shapes = enabled
 
     def forward(self, system: System) -> Graph:  # type: ignore[override]
         """List the neighbours; ``system.box`` goes before the default."""
@@ -78,15 +95,7 @@ class NeighborList(DefaultBox):
             return self._graph(self._verlet(system), system)
         if not self.static_shapes:
             return self._graph(self._search(system, None), system)
-        if self.edges_per_atom is None:
-            self.edges_per_atom = self._measure(system)
-        capacity = max(self.edges_per_atom * system.pos.shape[0], 1)
-        pairs = self._search(system, capacity)
-        if not torch.compiler.is_compiling():
-            self._last = pairs
-            if pairs.status.device.type == "cpu" or not torch.cuda.is_current_stream_capturing():
-                self.check()
-        return self._graph(pairs, system)
+        return self._graph(self._search_fixed(system), system)
 
     def _graph(self, pairs: NeighborPairs, system: System) -> Graph:
         return graph_of_pairs(pairs, loop=self.loop, padded=self.static_shapes, has_box=system.box is not None)
@@ -98,12 +107,37 @@ class NeighborList(DefaultBox):
             RuntimeError: more edges than there was room for, with what to set; anything else that was wrong with the
                 input.
         """
-        if self._last is None:
+        if self._last_status is None:
             return
         try:
-            check_status(self._last)
+            check_status(self._last_status, capacity=self._last_capacity)
         except RuntimeError as error:
             raise RuntimeError(f"{error} ({self._advice()})") from error
+
+    def _search_fixed(self, system: System) -> NeighborPairs:
+        """List the neighbours in rows whose number depends on the number of atoms alone."""
+        if self.edges_per_atom is None:
+            self.edges_per_atom = self._with_headroom(self._count(system), system)
+        capacity = max(self.edges_per_atom * system.pos.shape[0], 1)
+        if torch.compiler.is_compiling():
+            return self._search(system, capacity)
+        if system.pos.is_cuda and torch.cuda.is_current_stream_capturing():
+            return self._remember(self._search(system, capacity))
+        try:
+            pairs = self._remember(self._search(system, capacity))
+            self.check()
+        except RuntimeError:
+            found = self._count(system)
+            if found <= capacity:  # something else was wrong
+                raise
+            self.edges_per_atom = self._with_headroom(found, system)
+            pairs = self._remember(self._search(system, self.edges_per_atom * system.pos.shape[0]))
+        return pairs
+
+    def _remember(self, pairs: NeighborPairs) -> NeighborPairs:
+        """Keep what :meth:`check` reads."""
+        self._last_status, self._last_capacity = pairs.status, pairs.distance.shape[0]
+        return pairs
 
     def _search(self, system: System, capacity: int | None) -> NeighborPairs:
         try:
@@ -127,17 +161,45 @@ class NeighborList(DefaultBox):
         return f"edges_per_atom is {self.edges_per_atom}: set it higher, or to None to have it found at the next call"
 
     @torch.no_grad()
-    def _measure(self, system: System) -> int:
-        """Edges for each atom that a list of static shapes needs, with head-room."""
+    def _count(self, system: System) -> int:
+        """How many edges there are."""
         if torch.compiler.is_compiling():
             raise RuntimeError(
                 "a list of static shapes is compiled before its size is known: call the model once before, or set "
                 "edges_per_atom"
             )
-        num_atoms = max(system.pos.shape[0], 1)
-        found = self._search(system, None).distance.shape[0]
-        return math.ceil(HEADROOM * found / num_atoms) + SPARE_ROWS
+        return self._search(system, None).distance.shape[0]
+
+    @staticmethod
+    def _with_headroom(num_edges: int, system: System) -> int:
+        """Edges for each atom that a list of static shapes has room for."""
+        return math.ceil(HEADROOM * num_edges / max(system.pos.shape[0], 1)) + SPARE_ROWS
 
     def extra_repr(self) -> str:
         """Show the cutoffs when printed."""
-        return f"cutoff_lower={self.cutoff_lower}, cutoff_upper={self.cutoff_upper}, loop={self.loop}"
+        text = f"cutoff_lower={self.cutoff_lower}, cutoff_upper={self.cutoff_upper}, loop={self.loop}"
+        if self.static_shapes:
+            text += f", static_shapes=True, edges_per_atom={self.edges_per_atom}"
+        return f"{text}, skin={self.skin}" if self.skin else text
+
+
+def use_static_shapes(model: nn.Module, *, enabled: bool = True) -> None:
+    """Let all neighbour lists of a model have a size that depends on the number of atoms alone.
+
+    For ``torch.compile``, ``torch.export`` and CUDA graphs; see :class:`NeighborList`. Call the model once before.
+    """
+    for module in model.modules():
+        if isinstance(module, NeighborList):
+            if enabled:
+                module.skin = 0.0
+            module.static_shapes = enabled
+
+
+def use_skin(model: nn.Module, *, skin: float) -> None:
+    """Let all neighbour lists of a model be reused until an atom has moved half the skin, in Å; 0 for never.
+
+    For molecular dynamics; see :class:`torchmdnet.neighbors.VerletList`.
+    """
+    for module in model.modules():
+        if isinstance(module, NeighborList):
+            module.skin = skin

@@ -97,6 +97,11 @@ class OptimizedDistance(DefaultBox):
             ) from error
         return self._result(pairs)
 
+    def extra_repr(self) -> str:
+        """Show the arguments when printed."""
+        names = ("cutoff_lower", "cutoff_upper", "max_num_pairs", "loop", "include_transpose", "resize_to_fit")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+
     def _result(self, pairs: NeighborPairs) -> tuple[Tensor, Tensor, Tensor | None]:
         """Bring a list into TorchMD-NET's form."""
         vector, distance, edges = pairs.vector, pairs.distance, torch.stack([pairs.receiver, pairs.sender])

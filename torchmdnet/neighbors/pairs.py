@@ -4,6 +4,7 @@ Letters in shapes: N atoms, B systems, E rows of the list.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,10 +56,15 @@ def neighbor_pairs(
         RuntimeError: more pairs than ``capacity``; more than 2147483647 pairs.
     """
     check_cutoffs(cutoff_lower, cutoff_upper)
+    _check_types(pos=pos, batch=batch, box=box, pbc=pbc)
+    if capacity is not None and capacity < 0:
+        raise ValueError(f"the capacity must not be negative, not {capacity}; leave it out for as many rows as needed")
     if batch is None:
         batch, num_systems = torch.zeros(pos.shape[0], dtype=torch.int64, device=pos.device), num_systems or 1
     _check_atoms(pos, batch)
     if num_systems is None:
+        if torch.compiler.is_compiling():
+            raise ValueError("the number of systems cannot be read from batch in compiled code: pass num_systems")
         num_systems = int(batch.max()) + 1 if batch.shape[0] else 0
     cells, periodic = read_cells(pos, box, pbc, num_systems)
     rows = NO_CAPACITY if capacity is None else capacity
@@ -73,16 +79,16 @@ def neighbor_pairs(
         raise
 
 
-def check_status(pairs: NeighborPairs) -> None:
-    """Raise what a search with a fixed capacity found wrong. Waits for the GPU.
+def check_status(status: Tensor, *, capacity: int) -> None:
+    """Raise what a search with a fixed capacity found wrong, as its ``status`` tells. Waits for the GPU.
 
     Raises:
         RuntimeError: anything of ``FAULTS``, with the number of pairs that were found.
     """
-    found, faults = pairs.status.tolist()
+    found, faults = status.tolist()
     for bit, text in FAULTS.items():
         if faults & bit:
-            raise RuntimeError(f"{text}: found {found}, with room for {pairs.distance.shape[0]}")
+            raise RuntimeError(f"{text}: found {found}, with room for {capacity}")
 
 
 def check_cutoffs(lower: float, upper: float) -> None:
@@ -115,6 +121,13 @@ def read_cells(pos: Tensor, box: Tensor | None, pbc: Tensor | None, num_systems:
     if pbc.ndim != 2 or pbc.shape[1] != 3 or pbc.shape[0] not in (1, num_systems):
         raise ValueError(f"pbc must have shape (3,), or (B, 3) for B = {num_systems} systems, not {given}")
     return box, pbc.to(device=pos.device, dtype=torch.bool).expand(num_systems, 3).contiguous()
+
+
+def _check_types(**tensors: Any) -> None:
+    """Refuse what is no tensor."""
+    for name, value in tensors.items():
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, not {type(value).__name__}: see torch.as_tensor")
 
 
 def _check_atoms(pos: Tensor, batch: Tensor) -> None:

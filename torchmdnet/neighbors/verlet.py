@@ -55,6 +55,8 @@ class VerletList:
 
     def __call__(self, system: System) -> NeighborPairs:
         """List the pairs within the cutoff; see :func:`torchmdnet.neighbors.neighbor_pairs` for what is raised."""
+        if torch.compiler.is_compiling():
+            raise RuntimeError("a list with a skin decides from call to call: set skin = 0 before compiling")
         self.calls += 1
         cells, periodic = read_cells(system.pos, system.box, system.pbc, system.num_systems)
         reference = self._reference

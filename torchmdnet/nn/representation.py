@@ -1,7 +1,7 @@
 """What every representation model is: atoms in, features of each atom out."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -51,8 +51,8 @@ class Representation(nn.Module, ABC):
 
     def default_box(self) -> Tensor | None:
         """Cell of a system that brings none, rows a, b, c; None where there is none. (3, 3)"""
-        box = self.get_buffer("distance.box")
-        return box if bool(box.any()) else None
+        default: Any = self.get_submodule("distance")
+        return default.box if default.has_box() else None
 
     def forward(
         self,

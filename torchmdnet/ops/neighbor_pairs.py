@@ -117,7 +117,8 @@ def neighbor_pairs_reference(
     keep = ((squared < upper * upper) & (squared >= lower * lower)).nonzero().squeeze(1)
     i, j, shift, vector = (rows.index_select(0, keep) for rows in (i, j, shift, vector))
     receiver, sender, shift, vector = _sort(i, j, shift, vector, num_atoms=pos.shape[0], loop=loop, half=half)
-    return _finish(vector, receiver, sender, shift if box.shape[0] else shift[:0], pos.shape[0], cutoff_upper, capacity)
+    rows = _finish(vector, receiver, sender, shift, pos.shape[0], cutoff_upper, capacity)
+    return rows if box.shape[0] else (*rows[:4], rows[4][:0], *rows[5:])
 
 
 def _check(pos: Tensor, batch: Tensor, num_systems: int) -> None:
@@ -151,7 +152,7 @@ def _finish(
     if 0 <= capacity < total:
         raise RuntimeError(
             f"torchmdnet: {total} neighbour pairs were found, more than the capacity of {capacity}: "
-            "give a larger capacity"
+            "give a larger capacity, or a NeighborList more edges_per_atom"
         )
     num_edges = torch.bincount(receiver, minlength=num_atoms)
     row_ptr = torch.cat([num_edges.new_zeros(1), num_edges.cumsum(0)])
@@ -163,7 +164,7 @@ def _finish(
         receiver, sender = torch.cat([receiver, last]), torch.cat([sender, last])
         vector = torch.cat([vector, vector.new_tensor([[cutoff, 0.0, 0.0]]).expand(more, 3)])
         distance = torch.cat([distance, distance.new_full((more,), cutoff)])
-        shift = torch.cat([shift, shift.new_zeros((more if shift.shape[0] == total else 0, 3))])
+        shift = torch.cat([shift, shift.new_zeros((more, 3))])
     receiver, sender, shift, row_ptr, status = (
         rows.to(torch.int32) for rows in (receiver, sender, shift, row_ptr, status)
     )

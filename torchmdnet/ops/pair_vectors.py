@@ -41,11 +41,13 @@ def pair_vectors_reference(
     Shapes: pos: (N, 3), box: (B, 3, 3), batch: (N,), receiver, sender: (E,), shift: (E, 3) or (0, 3) for no shifts,
     row_ptr: (N + 1,) -> (E, 3).
     """
+    num_rows, num_edges = receiver.shape[0], int(row_ptr[-1])
+    receiver, sender, shift = receiver[:num_edges], sender[:num_edges], shift[:num_edges]
     vector = pos.index_select(0, receiver) - pos.index_select(0, sender)
     if shift.shape[0]:
         cell = box.index_select(0, batch.index_select(0, receiver))
         vector = vector - (shift.to(pos.dtype).unsqueeze(2) * cell).sum(1)
-    return torch.where(_is_padding(vector, row_ptr), 0.0, vector)
+    return torch.cat([vector, vector.new_zeros((num_rows - num_edges, 3))])
 
 
 def pair_vectors_transpose_reference(
@@ -56,9 +58,8 @@ def pair_vectors_transpose_reference(
     Shapes: grad: (E, 3) -> (N, 3), and (B, 3, 3), or (0, 3, 3) without ``with_box``.
     """
     num_atoms = row_ptr.shape[0] - 1
-    grad = torch.where(_is_padding(grad, row_ptr), 0.0, grad)
     receiver = torch.repeat_interleave(row_ptr.diff())
-    receiver = torch.cat([receiver, receiver.new_zeros(grad.shape[0] - receiver.shape[0])])
+    grad, sender, shift = (rows[: receiver.shape[0]] for rows in (grad, sender, shift))
     pos = grad.new_zeros((num_atoms, 3)).index_add(0, receiver, grad).index_add(0, sender, -grad)
     if not with_box:
         return pos, grad.new_zeros((0, 3, 3))
@@ -67,11 +68,6 @@ def pair_vectors_transpose_reference(
         return pos, box
     system = batch.index_select(0, receiver)
     return pos, box.index_add(0, system, -shift.to(grad.dtype).unsqueeze(2) * grad.unsqueeze(1))
-
-
-def _is_padding(rows: Tensor, row_ptr: Tensor) -> Tensor:
-    """Which rows come after the last one of the last atom. (E, 1)"""
-    return (torch.arange(rows.shape[0], device=rows.device) >= row_ptr[-1]).unsqueeze(1)
 
 
 def _vectors_fake(pos: Tensor, box: Tensor, batch: Tensor, receiver: Tensor, *_: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def refresh_pairs_reference(
     own = (receiver == sender) if shift.shape[0] == 0 else (receiver == sender) & (shift == 0).all(1)
     keep = (((squared < upper * upper) & (squared >= lower * lower)) | own).nonzero().squeeze(1)
     vector, receiver, sender = (rows.index_select(0, keep) for rows in (vector, receiver, sender))
-    shift = shift.index_select(0, keep) if shift.shape[0] else shift
+    shift = shift.index_select(0, keep) if shift.shape[0] else torch.empty_like(shift)
     num_edges = torch.bincount(receiver, minlength=num_atoms)
     row_ptr = torch.cat([num_edges.new_zeros(1), num_edges.cumsum(0)]).to(torch.int32)
     return vector, torch.linalg.vector_norm(vector, dim=1), receiver, sender, shift, row_ptr

@@ -248,7 +248,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         model = self.representation_model
         box = model.default_box() if box is None else box
         system = make_system(z, pos, batch, max_z=model.max_z, dtype=self.mean.dtype, box=box, **others)
-        if not self._ignored_inputs_told:
+        if not self._ignored_inputs_told and not torch.compiler.is_compiling():
             self._tell_ignored_inputs(system.q, system.s)
         return system
 

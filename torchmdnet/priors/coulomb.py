@@ -102,7 +102,7 @@ class Coulomb(PairPrior):
             "max_num_neighbors": self.max_num_neighbors,
             "distance_scale": self.distance_scale,
             "energy_scale": self.energy_scale,
-            "box_vecs": self.distance.box.tolist() if bool(self.distance.box.any()) else None,
+            "box_vecs": self.distance.box.tolist() if self.distance.has_box() else None,
             "nm_prefactor": self.nm_prefactor,
         }
 
