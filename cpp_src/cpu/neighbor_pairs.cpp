@@ -6,10 +6,12 @@
 // atoms: the same bits for any number of threads.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "../lanes.h"
@@ -105,18 +107,17 @@ Atoms<T> read_atoms(const Tensor& pos, const Tensor& batch, const Tensor& box, c
   return atoms;
 }
 
-// Extents of the systems after wrapping; for each atom the cells that wrapping takes off, if anything is periodic.
+// Range of the fractional coordinates of a system's atoms, wrapped around its first atom.
+struct Extent {
+  double origin[3], low[3], high[3];
+  int64_t count;
+};
+
+// Looks at atoms [begin, end); for each the cells that wrapping takes off, if anything is periodic. False if an atom is
+// too far away.
 template <class T>
-void wrap_atoms(const Atoms<T>& atoms, double cutoff, Slots<T>& slots) {
-  const int64_t num_systems = static_cast<int64_t>(atoms.lattices.size());
-  constexpr double kNone = std::numeric_limits<double>::infinity();
-  struct Extent {
-    double origin[3], low[3], high[3];
-    int64_t count;
-  };
-  std::vector<Extent> extents(num_systems, Extent{{}, {kNone, kNone, kNone}, {-kNone, -kNone, -kNone}, 0});
-  if (atoms.periodic) slots.wrap.resize(3 * atoms.num);
-  for (int64_t i = 0; i < atoms.num; ++i) {
+bool wrap_range(const Atoms<T>& atoms, int64_t begin, int64_t end, Extent* extents, int32_t* wraps) {
+  for (int64_t i = begin; i < end; ++i) {
     const Lattice& lattice = atoms.lattices[atoms.batch[i]];
     Extent& extent = extents[atoms.batch[i]];
     double frac[3];
@@ -125,17 +126,56 @@ void wrap_atoms(const Atoms<T>& atoms, double cutoff, Slots<T>& slots) {
     for (int k = 0; k < 3; ++k) {
       if (atoms.periodic) {
         const double wrap = wrap_count(lattice, k, frac[k], extent.origin[k]);
-        if (!(std::fabs(wrap) < 1 << 30)) check_neighbor_faults(kFarAtom);
-        slots.wrap[3 * i + k] = static_cast<int32_t>(wrap);
+        if (!(std::fabs(wrap) < 1 << 30)) return false;
+        wraps[3 * i + k] = static_cast<int32_t>(wrap);
         frac[k] -= wrap;
       }
       extent.low[k] = std::min(extent.low[k], frac[k]);
       extent.high[k] = std::max(extent.high[k], frac[k]);
     }
   }
+  return true;
+}
+
+// Extents of the systems; a single one is divided among the threads.
+template <class T>
+std::vector<Extent> wrap_atoms(const Atoms<T>& atoms, int32_t* wraps) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  const Extent empty{{}, {kNone, kNone, kNone}, {-kNone, -kNone, -kNone}, 0};
+  std::vector<Extent> extents(atoms.lattices.size(), empty);
+  if (extents.size() != 1 || atoms.num == 0) {
+    if (!wrap_range(atoms, 0, atoms.num, extents.data(), wraps)) check_neighbor_faults(kFarAtom);
+    return extents;
+  }
+  wrap_range(atoms, 0, 1, extents.data(), wraps);
+  std::mutex merging;
+  bool near = true;  // an exception would not get out of a thread
+  parallel_for(atoms.num, kAtomGrain, [&](int64_t begin, int64_t end) {
+    Extent own = empty;
+    std::copy(extents[0].origin, extents[0].origin + 3, own.origin);
+    own.count = 1;  // it has an origin
+    const bool all_near = wrap_range(atoms, begin, end, &own, wraps);
+    const std::lock_guard<std::mutex> lock(merging);
+    near = near && all_near;
+    for (int k = 0; k < 3; ++k) {
+      extents[0].low[k] = std::min(extents[0].low[k], own.low[k]);
+      extents[0].high[k] = std::max(extents[0].high[k], own.high[k]);
+    }
+  });
+  if (!near) check_neighbor_faults(kFarAtom);
+  extents[0].count = atoms.num;
+  return extents;
+}
+
+// Divides the space of each system into bins.
+template <class T>
+void divide(const Atoms<T>& atoms, double cutoff, Slots<T>& slots) {
+  const size_t num_systems = atoms.lattices.size();
+  if (atoms.periodic) slots.wrap.resize(3 * atoms.num);
+  const std::vector<Extent> extents = wrap_atoms(atoms, slots.wrap.data());
   slots.grids.resize(num_systems);
   int64_t first = 0;
-  for (int64_t b = 0; b < num_systems; ++b) {
+  for (size_t b = 0; b < num_systems; ++b) {
     make_grid(atoms.lattices[b], extents[b].low, extents[b].high, extents[b].count, cutoff, slots.grids[b]);
     if (!(candidates(slots.grids[b], extents[b].count) <= std::numeric_limits<int32_t>::max()))
       check_neighbor_faults(kTooManyPairs);
@@ -161,7 +201,7 @@ TMD_INLINE void wrapped(const Atoms<T>& atoms, const Slots<T>& slots, int64_t i,
 template <class T>
 Slots<T> sort_atoms(const Atoms<T>& atoms, double cutoff) {
   Slots<T> slots;
-  wrap_atoms(atoms, cutoff, slots);
+  divide(atoms, cutoff, slots);
   std::vector<int32_t> bin_of_atom(atoms.num);
   const auto find_bins = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -410,11 +450,15 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
 
   std::vector<Found> found(num_chunks);
   std::vector<int64_t> row_size(num_atoms);
+  std::atomic<size_t> num_found{0};  // to stop before memory runs out
   parallel_for(num_chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end; ++chunk)
+    for (int64_t chunk = begin; chunk < end && num_found <= std::numeric_limits<int32_t>::max(); ++chunk) {
       search(atoms, slots, options, static_cast<int32_t>(chunk * kChunk), chunk_end(chunk), found[chunk],
              row_size.data());
+      num_found += found[chunk].slots.size();
+    }
   });
+  if (num_found > std::numeric_limits<int32_t>::max()) check_neighbor_faults(kTooManyPairs);
 
   const int32_t index = aoti_torch_dtype_int32();
   Tensor row_ptr = pos.empty({num_atoms + 1}, index), status = pos.empty({2}, index);

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmdnet.ops.lattice import read_lattice
 from torchmdnet.ops.neighbor_pairs import FAULTS, NeighborPairs, list_pairs
 
-__all__ = ["NeighborPairs", "check_cutoffs", "check_status", "neighbor_pairs", "read_cells"]
+__all__ = ["NeighborPairs", "check_atoms", "check_cutoffs", "check_status", "neighbor_pairs", "read_cells"]
 
 NO_CAPACITY = -1
 """As many rows as there are pairs."""
@@ -61,7 +61,7 @@ def neighbor_pairs(
         raise ValueError(f"the capacity must not be negative, not {capacity}; leave it out for as many rows as needed")
     if batch is None:
         batch, num_systems = torch.zeros(pos.shape[0], dtype=torch.int64, device=pos.device), num_systems or 1
-    _check_atoms(pos, batch)
+    check_atoms(pos, batch)
     if num_systems is None:
         if torch.compiler.is_compiling():
             raise ValueError("the number of systems cannot be read from batch in compiled code: pass num_systems")
@@ -130,7 +130,7 @@ def _check_types(**tensors: Any) -> None:
             raise TypeError(f"{name} must be a torch.Tensor, not {type(value).__name__}: see torch.as_tensor")
 
 
-def _check_atoms(pos: Tensor, batch: Tensor) -> None:
+def check_atoms(pos: Tensor, batch: Tensor) -> None:
     """Refuse what no search can work with, without looking at the numbers."""
     if pos.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"positions must be float32 or float64, not {pos.dtype}")

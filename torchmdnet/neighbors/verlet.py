@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchmdnet.graph import System
-from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, neighbor_pairs, read_cells
+from torchmdnet.neighbors.pairs import NeighborPairs, check_atoms, check_cutoffs, neighbor_pairs, read_cells
 from torchmdnet.ops.refresh_pairs import refresh_pairs
 
 __all__ = ["VerletList"]
@@ -57,6 +57,7 @@ class VerletList:
         """List the pairs within the cutoff; see :func:`torchmdnet.neighbors.neighbor_pairs` for what is raised."""
         if torch.compiler.is_compiling():
             raise RuntimeError("a list with a skin decides from call to call: set skin = 0 before compiling")
+        check_atoms(system.pos, system.batch)
         self.calls += 1
         cells, periodic = read_cells(system.pos, system.box, system.pbc, system.num_systems)
         reference = self._reference
@@ -74,7 +75,8 @@ class VerletList:
             float(self.cutoff_lower),
             float(self.cutoff_upper),
         )
-        return NeighborPairs(vector, distance, receiver, sender, shift, row_ptr, found.status)
+        status = torch.cat([row_ptr[-1:], row_ptr.new_zeros(1)])
+        return NeighborPairs(vector, distance, receiver, sender, shift, row_ptr, status)
 
     @torch.no_grad()
     def _still_holds(self, reference: Reference, system: System, cells: Tensor, periodic: Tensor) -> bool:
