@@ -35,6 +35,20 @@ TMD_INLINE Kind kind_of(const PairList& list, int64_t i, int64_t e) {
   return static_cast<Kind>(j < i);
 }
 
+// A sum over the edges of atoms [begin, end) of something that is opposite for an edge and its reverse: over all edges
+// of a full list it is zero. It stands for a look at each edge's reverse, which may be anywhere in memory.
+TMD_INLINE void sum_shifts(const PairList* list, int64_t begin, int64_t end, uint64_t* out) {
+  uint64_t sum = 0;
+  for (int64_t i = begin; i < end; ++i) {
+    for (int64_t e = list->row_ptr[i]; e < list->row_ptr[i + 1]; ++e) {
+      const int32_t* s = list->shift + 3 * e;
+      const int64_t image = s[0] + (int64_t(s[1]) << 20) + (int64_t(s[2]) << 40);
+      sum += static_cast<uint64_t>(image) * static_cast<uint64_t>(i + list->sender[e] + 1);
+    }
+  }
+  *out = sum;
+}
+
 // Edges to higher and to lower atoms.
 TMD_INLINE void count_rows(const PairList* list, int64_t begin, int64_t end, int32_t* forward, int32_t* backward) {
   for (int64_t i = begin; i < end; ++i) {
@@ -131,8 +145,12 @@ void distinct_pairs(StableIValue* stack, uint64_t, uint64_t) {
   const int64_t num_pairs = std::max<int64_t>(list.num_rows - loop * num_atoms, 0) / 2 + self_rows + padded;
 
   std::vector<int32_t> base(num_atoms + 1), incoming_ptr(num_atoms + 1);
+  std::atomic<uint64_t> shift_sum{0};
   parallel_for(num_atoms, kRowGrain, [&](int64_t begin, int64_t end) {
     run<count_rows>(&list, begin, end, base.data(), incoming_ptr.data() + 1);
+    uint64_t sum = 0;
+    if (list.shift) run<sum_shifts>(&list, begin, end, &sum);
+    shift_sum += sum;
   });
   int32_t next = static_cast<int32_t>(self_rows);
   int32_t longest = 0;
@@ -142,7 +160,8 @@ void distinct_pairs(StableIValue* stack, uint64_t, uint64_t) {
     longest = std::max(longest, list.row_ptr[i + 1] - list.row_ptr[i]);
   }
   base[num_atoms] = next;
-  require(2 * int64_t(next - self_rows) + loop * num_atoms == num_edges && incoming_ptr[num_atoms] == next - self_rows,
+  require(2 * int64_t(next - self_rows) + loop * num_atoms == num_edges && incoming_ptr[num_atoms] == next - self_rows &&
+              shift_sum == 0,
           kNotFull);
   Tensor first = sender.empty_like({num_pairs}), pair = sender.empty_like({list.num_rows});
   int32_t *firsts = first.mutable_data<int32_t>(), *pairs = pair.mutable_data<int32_t>();
