@@ -7,7 +7,7 @@ from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors.pairs import NeighborPairs, neighbor_pairs
 from torchmdnet.ops.distinct_pairs import distinct_pairs
 
-__all__ = ["graph_of_pairs", "neighbor_graph"]
+__all__ = ["graph_of_pairs", "neighbor_graph", "system_pairs"]
 
 
 def neighbor_graph(
@@ -20,7 +20,15 @@ def neighbor_graph(
     differentiate twice through positions and cells; pairs of length zero contribute no gradient. The search itself is
     not part of the gradient. See :func:`torchmdnet.neighbors.neighbor_pairs` for ``capacity`` and for what is raised.
     """
-    pairs = neighbor_pairs(
+    pairs = system_pairs(system, cutoff_lower=cutoff_lower, cutoff_upper=cutoff_upper, loop=loop, capacity=capacity)
+    return graph_of_pairs(pairs, loop=loop, padded=capacity is not None, has_box=system.box is not None)
+
+
+def system_pairs(
+    system: System, *, cutoff_lower: float = 0.0, cutoff_upper: float, loop: bool, capacity: int | None = None
+) -> NeighborPairs:
+    """List the pairs of a system; see :func:`torchmdnet.neighbors.neighbor_pairs`."""
+    return neighbor_pairs(
         system.pos,
         system.batch,
         cutoff_upper=cutoff_upper,
@@ -31,7 +39,6 @@ def neighbor_graph(
         loop=loop,
         capacity=capacity,
     )
-    return graph_of_pairs(pairs, loop=loop, padded=capacity is not None, has_box=system.box is not None)
 
 
 def graph_of_pairs(pairs: NeighborPairs, *, loop: bool, padded: bool, has_box: bool) -> Graph:

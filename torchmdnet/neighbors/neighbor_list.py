@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors.default_box import DefaultBox
-from torchmdnet.neighbors.graphs import graph_of_pairs
-from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, check_status, neighbor_pairs
+from torchmdnet.neighbors.graphs import graph_of_pairs, system_pairs
+from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, check_status
 from torchmdnet.neighbors.verlet import VerletList
 
 __all__ = ["NeighborList", "use_skin", "use_static_shapes"]
@@ -141,14 +141,10 @@ class NeighborList(DefaultBox):
 
     def _search(self, system: System, capacity: int | None) -> NeighborPairs:
         try:
-            return neighbor_pairs(
-                system.pos,
-                system.batch,
-                cutoff_upper=self.cutoff_upper,
+            return system_pairs(
+                system,
                 cutoff_lower=self.cutoff_lower,
-                box=system.box,
-                pbc=system.pbc,
-                num_systems=system.num_systems,
+                cutoff_upper=self.cutoff_upper,
                 loop=self.loop,
                 capacity=capacity,
             )

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from torchmdnet.graph import System
-from torchmdnet.neighbors.pairs import NeighborPairs, check_atoms, check_cutoffs, neighbor_pairs, read_cells
+from torchmdnet.neighbors.graphs import system_pairs
+from torchmdnet.neighbors.pairs import NeighborPairs, check_atoms, check_cutoffs, read_cells
 from torchmdnet.ops.refresh_pairs import refresh_pairs
 
 __all__ = ["VerletList"]
@@ -94,13 +95,5 @@ class VerletList:
     @torch.no_grad()
     def _search(self, system: System, cells: Tensor, periodic: Tensor) -> Reference:
         """List the pairs within cutoff + skin."""
-        pairs = neighbor_pairs(
-            system.pos,
-            system.batch,
-            cutoff_upper=self.cutoff_upper + self.skin,
-            box=system.box,
-            pbc=system.pbc,
-            num_systems=system.num_systems,
-            loop=self.loop,
-        )
+        pairs = system_pairs(system, cutoff_upper=self.cutoff_upper + self.skin, loop=self.loop)
         return Reference(system.pos.clone(), system.batch.clone(), cells.clone(), periodic.clone(), pairs)
