@@ -1,6 +1,7 @@
 // The C functions of libtorch's stable ABI that the ops use, declared here so that no torch is needed to build them.
 // libtorch_cpu exports all of them since 2.10. A small owning wrapper makes them safe to use.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -153,6 +154,15 @@ void parallel_for(int64_t count, int64_t grain, const Body& body) {
       0, count, grain > 0 ? grain : 1,
       [](int64_t begin, int64_t end, void* context) { (*static_cast<const Body*>(context))(begin, end); },
       const_cast<Body*>(&body)));
+}
+
+// Calls body(task) for each task, with PyTorch's threads: whichever is free takes the next one.
+template <class Body>
+void parallel_each(int64_t num_tasks, const Body& body) {
+  std::atomic<int64_t> next{0};
+  parallel_for(num_tasks, 1, [&](int64_t, int64_t) {
+    for (int64_t task = next++; task < num_tasks; task = next++) body(task);
+  });
 }
 
 }  // namespace torchmdnet

@@ -24,8 +24,8 @@
 namespace torchmdnet {
 namespace {
 
-constexpr int32_t kChunk = 256;      // slots that one task looks after
-constexpr int64_t kAtomGrain = 8192;  // atoms worth a thread where little is done for each
+constexpr int32_t kChunk = 64;        // slots that one task looks after
+constexpr int64_t kAtomGrain = 1024;  // atoms worth a thread where little is done for each
 
 // The input as the op takes it.
 template <class T>
@@ -306,10 +306,11 @@ class Surroundings {
 
 inline bool is_home(const int32_t* image) { return !(image[0] | image[1] | image[2]); }
 
-// Looks for the neighbours of the atoms in slots [begin, end); counts them in row_size, one an atom.
+// Looks for the neighbours of the atoms in slots [begin, end); counts them in row_size, one a slot.
 template <class T>
-void search(const Atoms<T>& atoms, const Slots<T>& slots, const NeighborOptions& options, int32_t begin, int32_t end,
-            Found& found, int64_t* row_size) {
+Found search(const Atoms<T>& atoms, const Slots<T>& slots, const NeighborOptions& options, int32_t begin, int32_t end,
+             int32_t* row_size) {
+  Found found;
   const ScanFunction<T> find = scan_function<T>();
   Surroundings<T> around(atoms, slots, options.half);
   Scan<T> scan{slots.x.data(), slots.y.data(), slots.z.data(), nullptr, nullptr, {}, {}, 0, 0, -1, 0};
@@ -333,8 +334,9 @@ void search(const Atoms<T>& atoms, const Slots<T>& slots, const NeighborOptions&
       found.slots.grow(count);
       found.counts.push_back(count);
     }
-    row_size[slots.atom[slot]] = static_cast<int64_t>(found.slots.size() - before) + options.loop;
+    row_size[slot] = static_cast<int32_t>(found.slots.size() - before) + options.loop;
   }
+  return found;
 }
 
 // The arrays of the result.
@@ -425,15 +427,16 @@ void write_padding(const Rows<T>& rows, int64_t begin, int64_t end, int64_t num_
   }
 }
 
-// From sizes to first rows, and how many rows there are.
-int64_t sum_rows(const std::vector<int64_t>& row_size, int32_t* row_ptr) {
+// From the sizes in the order of the slots to the first rows of the atoms, and how many rows there are.
+int64_t sum_rows(const std::vector<int32_t>& row_size, const std::vector<int32_t>& atom, int32_t* row_ptr) {
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
-  int64_t total = 0;
   row_ptr[0] = 0;
-  for (size_t i = 0; i < row_size.size(); ++i) {
-    total += row_size[i];
+  for (size_t slot = 0; slot < atom.size(); ++slot) row_ptr[atom[slot] + 1] = row_size[slot];
+  int64_t total = 0;
+  for (size_t i = 1; i <= atom.size(); ++i) {
+    total += row_ptr[i];
     if (total > kMost) check_neighbor_faults(kTooManyPairs);
-    row_ptr[i + 1] = static_cast<int32_t>(total);
+    row_ptr[i] = static_cast<int32_t>(total);
   }
   return total;
 }
@@ -449,20 +452,19 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   };
 
   std::vector<Found> found(num_chunks);
-  std::vector<int64_t> row_size(num_atoms);
+  std::vector<int32_t> row_size(num_atoms);  // by slot: neighbouring entries belong to one thread
   std::atomic<size_t> num_found{0};  // to stop before memory runs out
-  parallel_for(num_chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end && num_found <= std::numeric_limits<int32_t>::max(); ++chunk) {
-      search(atoms, slots, options, static_cast<int32_t>(chunk * kChunk), chunk_end(chunk), found[chunk],
-             row_size.data());
-      num_found += found[chunk].slots.size();
-    }
+  parallel_each(num_chunks, [&](int64_t chunk) {
+    if (num_found > std::numeric_limits<int32_t>::max()) return;
+    found[chunk] =
+        search(atoms, slots, options, static_cast<int32_t>(chunk * kChunk), chunk_end(chunk), row_size.data());
+    num_found += found[chunk].slots.size();
   });
   if (num_found > std::numeric_limits<int32_t>::max()) check_neighbor_faults(kTooManyPairs);
 
   const int32_t index = aoti_torch_dtype_int32();
   Tensor row_ptr = pos.empty({num_atoms + 1}, index), status = pos.empty({2}, index);
-  const int64_t total = sum_rows(row_size, row_ptr.mutable_data<int32_t>());
+  const int64_t total = sum_rows(row_size, slots.atom, row_ptr.mutable_data<int32_t>());
   if (options.capacity >= 0 && total > options.capacity)
     fail(std::to_string(total) + " neighbour pairs were found, more than the capacity of " +
          std::to_string(options.capacity) + ": give a larger capacity, or a NeighborList more edges_per_atom");
@@ -479,12 +481,10 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   ask_huge_pages(rows.sender, num_rows * sizeof(int32_t));
   if (rows.shift) ask_huge_pages(rows.shift, 3 * num_rows * sizeof(int32_t));
 
-  parallel_for(num_chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
-      run<write_rows<T>>(&atoms, &slots, &options, &rows, const_cast<const Found*>(&found[chunk]),
-                         static_cast<int32_t>(chunk * kChunk), chunk_end(chunk));
-      found[chunk] = Found();
-    }
+  parallel_each(num_chunks, [&](int64_t chunk) {
+    run<write_rows<T>>(&atoms, &slots, &options, &rows, const_cast<const Found*>(&found[chunk]),
+                       static_cast<int32_t>(chunk * kChunk), chunk_end(chunk));
+    found[chunk] = Found();
   });
   write_padding(rows, total, num_rows, num_atoms, options.upper);
   status.mutable_data<int32_t>()[0] = static_cast<int32_t>(total);
