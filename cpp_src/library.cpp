@@ -16,6 +16,10 @@ void tensor_product(StableIValue* stack, uint64_t num_args, uint64_t num_outputs
 void tensor_normalize(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_normalize_slope(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_normalize_curvature(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_message_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_environment_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void silu_jet(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void silu_jet_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void faded_slope(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -77,6 +81,22 @@ constexpr Op kOps[] = {
     {"tensor_normalize_curvature",
      "tensor_normalize_curvature(Tensor x, Tensor grad, Tensor other) -> Tensor",
      tensor_normalize_curvature},
+    {"table_message",
+     "table_message(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "Tensor",
+     table_message},
+    {"table_message_backward",
+     "table_message_backward(Tensor grad, Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> (Tensor x, Tensor s)",
+     table_message_backward},
+    {"table_environment",
+     "table_environment(Tensor table, Tensor s, Tensor y, Tensor own, Tensor other, Tensor receiver, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> Tensor",
+     table_environment},
+    {"table_environment_backward",
+     "table_environment_backward(Tensor grad, Tensor table, Tensor s, Tensor y, Tensor own, Tensor other, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> (Tensor y, Tensor s)",
+     table_environment_backward},
     {"silu_jet",
      "silu_jet(Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
      silu_jet},

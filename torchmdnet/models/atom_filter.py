@@ -42,6 +42,10 @@ class AtomFilter(Representation):
     def uses_spin(self) -> bool:  # type: ignore[override]
         return self.model.uses_spin
 
+    @property
+    def gives_energies(self) -> bool:  # type: ignore[override]
+        return self.model.gives_energies
+
     def reset_parameters(self) -> None:
         """As the wrapped model does."""
         self.model.reset_parameters()
@@ -50,7 +54,7 @@ class AtomFilter(Representation):
         return self.model.default_box()
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
-        x, v, system, charges = self.model.represent(system, second_derivatives=second_derivatives)
+        x, v, system, *others = self.model.represent(system, second_derivatives=second_derivatives)
         keep = system.z > self.remove_threshold
         kept = torch.zeros(system.num_systems, dtype=torch.long, device=keep.device)
         kept.index_add_(0, system.batch, keep.long())
@@ -62,6 +66,5 @@ class AtomFilter(Representation):
                 "every system needs an atom with a larger atomic number"
             )
         filtered = system._replace(z=system.z[keep], pos=system.pos[keep], batch=system.batch[keep])
-        return AtomFeatures(
-            x[keep], None if v is None else v[keep], filtered, None if charges is None else charges[keep]
-        )
+        v, charges, energies = (None if rows is None else rows[keep] for rows in (v, *others))
+        return AtomFeatures(x[keep], v, filtered, charges, energies)

@@ -8,13 +8,15 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
-from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
+from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.radial import radial_basis
+from torchmdnet.nn.radial_tables import radial_message
 from torchmdnet.nn.representation import AtomFeatures, Representation
+from torchmdnet.nn.so3_convention import check_so3_convention, embedding_graph
+from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
 from torchmdnet.nn.tensor_interaction import TensorInteraction, check_group
 from torchmdnet.nn.tensor_layers import TensorEmbedding, reset_defaults
 from torchmdnet.nn.tensors import part_squared_norms
-from torchmdnet.ops.tensor_message import tensor_message
 
 __all__ = ["Interaction", "TensorNet"]
 
@@ -24,17 +26,21 @@ def charge_factor(q: Tensor, batch: Tensor, dtype: torch.dtype) -> Tensor:
     return (1 + 0.1 * q.to(dtype))[batch].unsqueeze(-1)
 
 
-class Interaction(TensorInteraction):
+class Interaction(TensorInteraction, TabulatedLayer):
     r"""One update of the tensors; its message is :math:`M_i = \sum_j w(d_{ij}) Y_j`."""
 
-    def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions, kappa: Tensor | None) -> Tensor:
+    def distance_weights(self, functions: DistanceFunctions) -> Tensor:
+        weights: Tensor = self.linears_scalar(functions, self.act)
+        return weights
+
+    def forward(self, x: Tensor, graph: Graph, *, radial: RadialInput, kappa: Tensor | None) -> Tensor:
         """x: (9, N, C), kappa: (N, 1) or None for 1 -> (9, N, C)"""
         x, y = self.mixed(x)
-        message = tensor_message(self.linears_scalar(functions, self.act), y, graph)
+        message = radial_message(self.weights(radial), y, graph)
         return self.updated(x, y, message=message, kappa=kappa)
 
 
-class TensorNet(Representation):
+class TensorNet(Representation, TabulatedRadial):
     r"""TensorNet. Features are :math:`\phi(W \, \mathrm{norm}([3 I^2, \|A\|^2, \|S\|^2]) + b)` of the last tensors.
 
     Args:
@@ -49,6 +55,7 @@ class TensorNet(Representation):
         max_num_neighbors: Ignored: there is no cap on neighbours.
         max_z: Atomic numbers are below this.
         equivariance_invariance_group: 'O(3)', or 'SO(3)' to tell mirror images apart.
+        so3_convention: Release of TorchMD-NET whose SO(3) model this is, '2.x' or '3.x': they are mirror images.
         static_shapes: Has no effect here: see :func:`torchmdnet.neighbors.use_static_shapes`.
         box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
         dtype: Type of the weights.
@@ -75,9 +82,13 @@ class TensorNet(Representation):
         static_shapes: bool = True,
         box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        so3_convention: str = "2.x",
     ) -> None:
         super().__init__()
         check_group(equivariance_invariance_group)
+        check_so3_convention(so3_convention)
+        self.group = equivariance_invariance_group
+        self.so3_convention = so3_convention
         act = activation_class(activation)
         self.cutoff_lower = cutoff_lower
         self.cutoff_upper = cutoff_upper
@@ -104,10 +115,11 @@ class TensorNet(Representation):
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
-        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        radial = self.radial_input(graph, second_derivatives=second_derivatives)
         kappa = None if system.q is None else charge_factor(system.q, system.batch, self.linear.weight.dtype)
-        x = self.tensor_embedding(system.z, graph, functions=functions)
+        seen = embedding_graph(graph, group=self.group, convention=self.so3_convention)
+        x = self.tensor_embedding(system.z, seen, radial=radial)
         for layer in self.layers:
-            x = layer(x, graph, functions=functions, kappa=kappa)
+            x = layer(x, graph, radial=radial, kappa=kappa)
         features = self.act(self.linear(self.out_norm(part_squared_norms(x))))
         return AtomFeatures(features, None, system)

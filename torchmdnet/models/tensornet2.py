@@ -13,6 +13,8 @@ from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functio
 from torchmdnet.nn.jets import jet_linear
 from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.representation import AtomFeatures, Representation
+from torchmdnet.nn.screened_repulsion import ScreenedRepulsion
+from torchmdnet.nn.so3_convention import check_so3_convention, embedding_graph
 from torchmdnet.nn.tensor_interaction import TensorInteraction, check_group
 from torchmdnet.nn.tensor_layers import TensorEmbedding, reset_defaults
 from torchmdnet.nn.tensors import part_squared_norms
@@ -65,8 +67,11 @@ class TensorNet2(Representation):
         max_num_neighbors: Ignored: there is no cap on neighbours.
         max_z: Atomic numbers are below this.
         equivariance_invariance_group: 'O(3)', or 'SO(3)' to tell mirror images apart.
+        so3_convention: Release of TorchMD-NET whose SO(3) model this is, '2.x' or '3.x': they are mirror images.
         static_shapes: Has no effect here: see :func:`torchmdnet.neighbors.use_static_shapes`.
         q_dim: Charges K of each atom; with 0 the total charge has no effect.
+        repulsion: Whether the energy has a term of screened nuclear repulsion,
+            :class:`torchmdnet.nn.screened_repulsion.ScreenedRepulsion`, which counts beside the head's term.
         box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
         dtype: Type of the weights.
 
@@ -91,12 +96,17 @@ class TensorNet2(Representation):
         q_dim: int = 16,
         box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        repulsion: bool = False,
+        so3_convention: str = "2.x",
     ) -> None:
         super().__init__()
         check_group(equivariance_invariance_group)
+        check_so3_convention(so3_convention)
         if q_dim < 0:
             raise ValueError(f"q_dim must be at least 0; got {q_dim}")
         act = activation_class(activation)
+        self.group = equivariance_invariance_group
+        self.so3_convention = so3_convention
         self.q_dim = q_dim
         self.cutoff_lower = cutoff_lower
         self.cutoff_upper = cutoff_upper
@@ -117,6 +127,7 @@ class TensorNet2(Representation):
         )
         self.linear = nn.Linear(3 * hidden_channels, hidden_channels)
         self.out_norm = nn.LayerNorm(3 * hidden_channels)
+        self.repulsion = ScreenedRepulsion(max_z, cutoff_upper) if repulsion else None
         self.act = act()
         box = None if box_vecs is None else torch.as_tensor(box_vecs, dtype=dtype)
         self.distance = NeighborList(cutoff_lower, cutoff_upper, loop=True, box=box, dtype=dtype)
@@ -130,6 +141,10 @@ class TensorNet2(Representation):
     def predicts_charges(self) -> bool:  # type: ignore[override]
         return self.q_dim > 0
 
+    @property
+    def gives_energies(self) -> bool:  # type: ignore[override]
+        return self.repulsion is not None
+
     def reset_parameters(self) -> None:
         """PyTorch's defaults in every layer; Xavier-uniform weights and zero biases where charges are predicted."""
         self.distance_expansion.reset_parameters()
@@ -142,7 +157,8 @@ class TensorNet2(Representation):
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
-        x = self.tensor_embedding(system.z, graph, functions=functions)
+        seen = embedding_graph(graph, group=self.group, convention=self.so3_convention)
+        x = self.tensor_embedding(system.z, seen, radial=functions)
         charges = [self.charge_predict_0(x, system)]
         for layer, predictor in zip(self.layers, self.charge_predicts, strict=True):
             x = layer(x, graph, functions=functions, charge=charges[-1])
@@ -150,4 +166,5 @@ class TensorNet2(Representation):
         features = self.act(self.linear(self.out_norm(part_squared_norms(x))))
         # Every weight takes part in the result: distributed training waits for the gradient of each of them.
         features = features + charges[-1].sum() * 0
-        return AtomFeatures(features, None, system, torch.stack(charges, dim=1))
+        energies = None if self.repulsion is None else self.repulsion(system.z, graph)
+        return AtomFeatures(features, None, system, torch.stack(charges, dim=1), energies)

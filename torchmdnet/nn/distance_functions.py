@@ -9,7 +9,7 @@ from torchmdnet.graph import Graph
 from torchmdnet.nn.jets import Jet, attach_jet, attach_product
 from torchmdnet.nn.radial import RadialBasis, cosine_cutoff_jet
 
-__all__ = ["DistanceFunctions", "distance_functions"]
+__all__ = ["DistanceFunctions", "distance_functions", "functions_of_distance"]
 
 
 class DistanceFunctions(NamedTuple):
@@ -39,7 +39,11 @@ class DistanceFunctions(NamedTuple):
 
 def distance_functions(graph: Graph, basis: RadialBasis, *, second_derivatives: bool) -> DistanceFunctions:
     """Radial functions and cutoff; jets carry slopes where forces, and no more than forces, will be asked for."""
-    distance = graph.pair_distance
+    return functions_of_distance(graph.pair_distance, basis, second_derivatives=second_derivatives)
+
+
+def functions_of_distance(distance: Tensor, basis: RadialBasis, *, second_derivatives: bool) -> DistanceFunctions:
+    """The same for distances that are given. distance: (P,)"""
     has_slopes = distance.requires_grad and not second_derivatives
     source = distance.detach() if has_slopes else distance
     rbf = basis.jet(source)

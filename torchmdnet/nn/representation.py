@@ -21,6 +21,8 @@ class AtomFeatures(NamedTuple):
     """The atoms that the rows belong to."""
     charges: Tensor | None = None
     """Charges, in e, of a model that predicts them: K of each layer. (N, L, K)"""
+    energies: Tensor | None = None
+    """Energy of each atom, in eV, of a model that knows some as physics; a term beside the head's. (N, 1)"""
 
 
 class Representation(nn.Module, ABC):
@@ -34,6 +36,8 @@ class Representation(nn.Module, ABC):
     """Whether the result depends on the spin s."""
     predicts_charges: ClassVar[bool] = False
     """Whether the features come with a charge of each atom, which heads may read."""
+    gives_energies: ClassVar[bool] = False
+    """Whether the features come with an energy of each atom, which makes sense with heads of energies alone."""
     max_z: int
     """Atomic numbers below this one have an embedding."""
 
@@ -75,5 +79,5 @@ class Representation(nn.Module, ABC):
         if box is not None:
             box = box.expand(num_systems, 3, 3)
         system = System(z=z, pos=pos, batch=batch, num_systems=num_systems, box=box, pbc=pbc, q=q, s=s)
-        x, v, kept, _ = self.represent(system)
+        x, v, kept, *_ = self.represent(system)
         return x, v, kept.z, kept.pos, kept.batch

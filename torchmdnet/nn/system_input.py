@@ -51,7 +51,10 @@ def make_system(
         raise ValueError(f"batch must name the system of each of the {len(z)} atoms; got shape {tuple(batch.shape)}")
     if num_systems is None:
         if torch.compiler.is_compiling():
-            raise ValueError("the number of systems cannot be read from batch in compiled code: pass num_systems")
+            raise ValueError(
+                "the number of systems cannot be read from batch in compiled code: pass num_systems, or call the model "
+                "once before it is compiled"
+            )
         num_systems = int(batch.max()) + 1 if len(batch) else 0
     return System(
         z=z,

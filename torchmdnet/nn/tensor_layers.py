@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.jets import jet_activation, jet_linear
+from torchmdnet.nn.radial_tables import radial_environment
+from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer
 from torchmdnet.nn.tensors import direction_components, squared_norm
 from torchmdnet.ops.tensor_algebra import PART_SIZES
-from torchmdnet.ops.tensor_environment import tensor_environment
 
 __all__ = ["RadialNetwork", "TensorEmbedding", "edge_components", "part_linear", "reset_defaults", "tensor_linears"]
 
@@ -55,7 +56,7 @@ class RadialNetwork(nn.ModuleList):
         return functions.attach_faded(jet).unflatten(-1, (3, -1))
 
 
-class TensorEmbedding(nn.Module):
+class TensorEmbedding(TabulatedLayer):
     r"""First tensor of each atom, from its neighbours' elements, distances and directions.
 
     With :math:`Z_{ij} = W_2 [e(z_i), e(z_j)] + b`, f the radial basis and C the cutoff,
@@ -78,11 +79,11 @@ class TensorEmbedding(nn.Module):
         )
         self.init_norm = nn.LayerNorm(hidden_channels)
 
-    def forward(self, z: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
+    def forward(self, z: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
         """z: (N,) -> (9, N, C)"""
         own, other = self._element_features(z)
-        x = tensor_environment(
-            self._distance_weights(functions),
+        x = radial_environment(
+            self.weights(radial),
             edge_components(graph),
             own=own,
             other=other,
@@ -102,8 +103,7 @@ class TensorEmbedding(nn.Module):
         own = nn.functional.linear(embedding, own_weight, self.emb2.bias)
         return own, nn.functional.linear(embedding, other_weight)
 
-    def _distance_weights(self, functions: DistanceFunctions) -> Tensor:
-        """Weights of the three parts for each distance. -> (P, 3, C)"""
+    def distance_weights(self, functions: DistanceFunctions) -> Tensor:
         projections = (self.distance_proj1, self.distance_proj2, self.distance_proj3)
         weight = torch.cat([projection.weight for projection in projections])
         bias = torch.cat([projection.bias for projection in projections])

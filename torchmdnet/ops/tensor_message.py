@@ -19,7 +19,12 @@ from torchmdnet.ops.edge_message import edge_message
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS, PART_SIZES
 
-__all__ = ["tensor_message", "tensor_message_reference", "tensor_message_weight_reference"]
+__all__ = [
+    "tensor_message",
+    "tensor_message_reference",
+    "tensor_message_weight",
+    "tensor_message_weight_reference",
+]
 
 
 def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
@@ -49,6 +54,20 @@ def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
 def tensor_message_reference(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
     """Do the same with PyTorch's own operations."""
     return edge_message(weight.index_select(0, graph.pair), x, graph)
+
+
+def tensor_message_weight(x: Tensor, y: Tensor, graph: Graph) -> Tensor:
+    """Adjoint of the message with respect to the weight. Differentiable to any order.
+
+    Shapes: x, y: (9, N, C) -> (P, 3, C).
+    """
+    if not native.runs_natively(x, y):
+        return tensor_message_weight_reference(x, y, graph)
+    rows = graph.pair_distance.detach()
+    result: Tensor = torch.ops.torchmdnet.tensor_message_weight(
+        x.contiguous(), y.contiguous(), graph.sender, graph.row_ptr, graph.pair, rows
+    )
+    return result
 
 
 def tensor_message_weight_reference(x: Tensor, y: Tensor, graph: Graph) -> Tensor:

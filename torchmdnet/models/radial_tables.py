@@ -1,0 +1,39 @@
+"""The switch between exact radial networks and tables of them."""
+
+from torch import nn
+
+from torchmdnet.nn.tabulated_layer import TabulatedRadial
+
+__all__ = ["use_radial_tables"]
+
+TOLERANCE = 1e-6
+
+
+def use_radial_tables(model: nn.Module, *, tolerance: float = TOLERANCE, enabled: bool = True) -> int:
+    """Let a trained model read what it knows of the distance from tables: several times faster, with little memory.
+
+    Energies and forces then differ from the exact ones by about the tolerance; forces stay the exact derivative of the
+    energy. The exact networks are back with ``enabled=False``, or when the model is trained or weights are loaded into
+    it. Build tables after the model has its final type and weights; they move between devices with it.
+
+    Args:
+        model: A potential, an ensemble, or a representation; models without such tables stay as they are.
+        tolerance: Largest error of the tables, relative to their largest entries, for values and derivatives alike.
+        enabled: Whether tables are used.
+
+    Returns:
+        How many radial networks are read from tables.
+
+    Raises:
+        ValueError: The tolerance is out of range, or so small that no table keeps it.
+    """
+    count = 0
+    for part in model.modules():
+        if not isinstance(part, TabulatedRadial):
+            continue
+        if enabled:
+            part.build_radial_tables(tolerance)
+            count += len(part.tabulated_layers())
+        else:
+            part.drop_radial_tables()
+    return count

@@ -1,0 +1,79 @@
+r"""Functions of the distance as a table: a cubic polynomial on each of M even intervals.
+
+A table has shape (M, 4, ...): for each interval the coefficients of 1, t, t² and t³ of some functions, t from 0 to 1
+across the interval. A distance comes as its coordinate s: 0 where the first interval begins, M where the last one ends.
+Interpolation is linear in the table; its derivative by s is exact, so that forces are those of the interpolated energy.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["NUM_COEFFICIENTS", "gradients_of", "hermite_table", "interpolate"]
+
+NUM_COEFFICIENTS = 4
+
+
+def hermite_table(value: Tensor, slope: Tensor) -> Tensor:
+    """The table with given values and slopes at the M + 1 ends of intervals; it has a continuous derivative.
+
+    Shapes: value, slope (a spacing of knots is the unit of length): (M + 1, ...) -> (M, 4, ...).
+    """
+    step, start, end = value[1:] - value[:-1], slope[:-1], slope[1:]
+    return torch.stack([value[:-1], start, 3 * step - 2 * start - end, start + end - 2 * step], dim=1)
+
+
+def interpolate(table: Tensor, s: Tensor, *, order: int = 0) -> Tensor:
+    """The functions, or their derivative of some order by s, at coordinates s. Differentiable to any order.
+
+    Shapes: table: (M, 4, ...), s: (P,) -> (P, ...).
+    """
+    interval = s.detach().clamp(0, table.shape[0] - 1).to(torch.int64)
+    t = (s - interval.to(s.dtype)).reshape(-1, *[1] * (table.ndim - 2))
+    rows = table.flatten(0, 1)
+    result = s.new_zeros((s.shape[0], *table.shape[2:]))
+    for power in reversed(range(order, NUM_COEFFICIENTS)):
+        coefficient = rows.index_select(0, NUM_COEFFICIENTS * interval + power)
+        result = result * t + math.perm(power, order) * coefficient
+    return result
+
+
+def gradients_of(
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    inputs: Sequence[Tensor],
+    *,
+    grads: Sequence[Tensor | None],
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """Gradients of a function made of PyTorch's own operations, differentiable where gradients are being recorded.
+
+    For derivatives of a native op that no fast path asks for.
+
+    Args:
+        function: Of all inputs, to a tensor or several.
+        inputs: What it is differentiated at.
+        grads: Gradient of each of its results; None for zero.
+        needed: Which inputs it is differentiated by; the others get None.
+    """
+    is_recording = torch.is_grad_enabled()
+    with torch.enable_grad():
+        if not is_recording:
+            inputs = [x.detach().requires_grad_(need) for x, need in zip(inputs, needed, strict=True)]
+        results = function(*inputs)
+        results = results if isinstance(results, tuple) else (results,)
+        pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None and r.requires_grad]
+        wanted = [x for x, need in zip(inputs, needed, strict=True) if need]
+        if not pairs or not wanted:
+            return [None] * len(inputs)
+        found = iter(
+            torch.autograd.grad(
+                [r for r, _ in pairs],
+                wanted,
+                [g for _, g in pairs],
+                create_graph=is_recording,
+                allow_unused=True,
+            )
+        )
+    return [next(found) if need else None for need in needed]
