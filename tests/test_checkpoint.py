@@ -12,6 +12,7 @@ import torch
 from torchmdnet.checkpoint import FORMAT_VERSION, load_checkpoint, load_model, load_weights
 from torchmdnet.config import Config
 from torchmdnet.factory import create_model
+from torchmdnet.models import model as old_paths
 from torchmdnet.potential import Ensemble
 
 Z = torch.tensor([6, 1, 1, 1, 1])
@@ -149,7 +150,6 @@ def test_reference_energies_come_back_on_demand(tmp_path):
 FILES_OF_TORCHMD_NET = ["equivariant-transformer", "graph-network", "tensornet", "tensornet_oldlayout", "transformer"]
 
 
-@pytest.mark.filterwarnings("ignore:this TensorNet checkpoint does not say its tensor layout:UserWarning")
 @pytest.mark.parametrize("name", FILES_OF_TORCHMD_NET)
 def test_files_of_torchmd_net_give_its_numbers(test_data, name):
     folder = test_data / "contract" / "test_vectors" / "ckpt"
@@ -159,3 +159,102 @@ def test_files_of_torchmd_net_give_its_numbers(test_data, name):
     result = expected["results"][f"{name}.ckpt"]
     np.testing.assert_allclose(energy.detach().numpy(), result["y"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(forces.numpy(), result["neg_dy"], rtol=0, atol=1e-6)
+
+
+class TestFilesOfOtherReleases:
+    """TensorNet's files of TorchMD-NET, made from our own, whose order of rows is that of 3.0 and later."""
+
+    @pytest.fixture
+    def foreign(self, write_checkpoint, tmp_path):
+        def write(**changes):
+            options = {"equivariance_invariance_group": "SO(3)"} | changes
+            path, model = write_checkpoint("foreign.ckpt", **options)
+            content = torch.load(path, weights_only=True)
+            for key in ("format_version", "so3_convention", "repulsion"):
+                content["hyper_parameters"].pop(key)
+            torch.save(content, path)
+            return path, model
+
+        return write
+
+    def test_without_evidence_the_two_ways_out_are_named(self, foreign):
+        path, _ = foreign(equivariance_invariance_group="O(3)")
+        ways = r"compatibility_load=True if .*, with compatibility_load=False if 3\.0"
+        with pytest.raises(ValueError, match=ways):
+            load_model(path)
+
+    def test_the_users_word_on_the_order_wins(self, foreign):
+        path, model = foreign(equivariance_invariance_group="O(3)")
+        expected = model(Z, POS)[0]
+        torch.testing.assert_close(load_model(path, compatibility_load=False)(Z, POS)[0], expected)
+        assert not torch.allclose(load_model(path, compatibility_load=True)(Z, POS)[0], expected, atol=1e-4)
+
+    @pytest.mark.parametrize(("is_old", "convention"), [(True, "2.x"), (False, "3.x")])
+    def test_an_so3_model_is_the_mirror_image_that_its_release_had(self, foreign, is_old, convention):
+        path, _ = foreign()
+        model = load_model(path, compatibility_load=is_old)
+        assert model.representation_model.so3_convention == convention
+
+    def test_so3_convention_wins_over_the_release(self, foreign):
+        path, model = foreign()
+        ours = load_model(path, compatibility_load=False, so3_convention="2.x")
+        theirs = load_model(path, compatibility_load=False)
+        torch.testing.assert_close(ours(Z, POS)[0], model(Z, POS)[0])
+        torch.testing.assert_close(theirs(Z, -POS)[0], model(Z, POS)[0])
+
+    def test_options_given_whole_keep_the_mirror_image_of_the_file(self, foreign):
+        path, _ = foreign()
+        given = small_options(equivariance_invariance_group="SO(3)")
+        del given["so3_convention"]
+        loaded = load_model(path, args=given, compatibility_load=False)
+        assert loaded.representation_model.so3_convention == "3.x"
+
+    def test_weights_of_the_mirror_image_are_refused(self, foreign):
+        path, _ = foreign()
+        fresh = create_model(small_options(equivariance_invariance_group="SO(3)"))
+        with pytest.raises(ValueError, match=r"convention of TorchMD-NET 3\.x, .* use so3_convention: 3\.x"):
+            load_weights(fresh, path, compatibility_load=False)
+
+    def test_the_convention_travels_with_our_own_files(self, write_checkpoint):
+        path, model = write_checkpoint(equivariance_invariance_group="SO(3)", so3_convention="3.x")
+        torch.testing.assert_close(load_model(path)(Z, POS)[0], model(Z, POS)[0])
+
+
+def test_a_repulsion_in_the_file_is_not_left_out(write_checkpoint):
+    path, model = write_checkpoint(model="tensornet2", repulsion=True)
+    torch.testing.assert_close(load_model(path)(Z, POS)[0], model(Z, POS)[0])
+    with pytest.raises(ValueError, match="trained with a repulsion, which is part of their energy: use repulsion=True"):
+        load_model(path, repulsion=False)
+
+
+def test_a_zip_without_checkpoints_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("notes.txt", "none")
+    with pytest.raises(ValueError, match=r"empty\.zip' holds no \.ckpt file"):
+        load_model(tmp_path / "empty.zip")
+
+
+def test_an_ensemble_of_no_files_is_told():
+    with pytest.raises(ValueError, match="an ensemble needs at least one checkpoint, got none"):
+        load_model([])
+
+
+def test_standardisation_of_shape_one_loads(write_checkpoint):
+    path, model = write_checkpoint()
+    content = torch.load(path, weights_only=True)
+    content["state_dict"] |= {"model.mean": torch.tensor([1.5]), "model.std": torch.tensor([1.0])}
+    torch.save(content, path)
+    torch.testing.assert_close(load_model(path)(Z, POS)[0], model(Z, POS)[0].detach() + 1.5)
+
+
+def test_check_errors_is_accepted_and_not_kept(write_checkpoint):
+    path, _ = write_checkpoint()
+    assert load_model(path, check_errors=False) is not None
+    assert "check_errors" not in small_options(check_errors=True)
+
+
+def test_the_import_paths_of_torchmd_net_stay():
+    assert old_paths.load_model is load_model
+    assert {"create_model", "create_prior_models", "load_ensemble", "load_model", "Ensemble", "TorchMD_Net"} <= {
+        *vars(old_paths)
+    }

@@ -1,8 +1,8 @@
-"""Symbols and masses of the elements, indexed by atomic number."""
+"""Symbols, masses and radii of the elements, indexed by atomic number."""
 
 import pytest
 
-from torchmdnet.elements import ATOMIC_MASSES, SYMBOLS
+from torchmdnet.elements import ATOMIC_MASSES, COVALENT_RADII, SYMBOLS
 
 
 def test_index_is_the_atomic_number() -> None:
@@ -23,3 +23,8 @@ def test_no_element_has_mass_one() -> None:
 )
 def test_masses_are_the_iupac_2016_standard_weights(symbol: str, mass: float) -> None:
     assert ATOMIC_MASSES[SYMBOLS.index(symbol)] == mass
+
+
+@pytest.mark.parametrize(("symbol", "radius"), [("H", 0.31), ("C", 0.76), ("O", 0.66), ("Cl", 1.02), ("Fe", 1.32)])
+def test_radii_are_those_of_cordero(symbol: str, radius: float) -> None:
+    assert COVALENT_RADII[SYMBOLS.index(symbol)] == radius

@@ -91,6 +91,8 @@ def test_prior_args_replace_the_arguments():
         ({"output_model": "Scaler"}, r"output_model: got 'Scaler', expected one of .*; did you mean 'Scalar'\?"),
         ({"prior_model": "zbl"}, r"did you mean 'ZBL'\?"),
         ({"output_mlp_num_layers": 2}, r"output_mlp_num_layers: got 2, but Scalar has no further layers"),
+        ({"repulsion": True}, r"repulsion: got true, but tensornet has none; models that have: tensornet2"),
+        ({"so3_convention": "4.x"}, r"so3_convention: got '4\.x', expected 2\.x or 3\.x"),
         ({"prior_model": "ZBLL"}, r"did you mean 'ZBL'\?"),
         ({"prior_model": "ZBL"}, r"ZBL needs 'cutoff_distance': prior_model: \{ZBL: \{cutoff_distance: \.\.\.\}\}"),
         ({"prior_model": {"ZBL": {"cutof": 4}}}, r"'cutof' is not an option of ZBL; did you mean 'cutoff_distance'\?"),
@@ -104,3 +106,14 @@ def test_unknown_names_are_told_with_the_nearest(changes, message):
 def test_a_missing_option_is_named():
     with pytest.raises(ConfigError, match="the option 'precision' is missing"):
         create_model({"model": "tensornet", "output_model": "Scalar", "embedding_dimension": 8})
+
+
+def test_layers_that_a_head_does_not_have_are_told_and_left_out():
+    with pytest.warns(UserWarning, match="output_mlp_num_layers: got 2, but Scalar has no further layers"):
+        model = create_model(options(output_mlp_num_layers=2))
+    assert set(model.state_dict()) == set(create_model(options()).state_dict())
+
+
+def test_a_repulsion_that_the_model_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match="repulsion: got true, but tensornet has none"):
+        create_model(options() | {"repulsion": True})

@@ -16,6 +16,7 @@ LAYER = {
     "units": 0,
     "elements": 0,
     "graph": 0,
+    "import_path": 0,
     "ops": 1,
     "neighbors": 2,
     "nn": 2,
@@ -28,6 +29,7 @@ LAYER = {
     "factory": 5,
     "checkpoint": 5,
     "migrations": 5,
+    "tensor_layout": 5,
     "training": 6,
     "calculators": 7,
     "scripts": 8,
@@ -35,7 +37,10 @@ LAYER = {
 }
 """Room (first name below ``torchmdnet``) to layer."""
 
-NEIGHBOURS = {("factory", "config"), ("checkpoint", "factory"), ("checkpoint", "config"), ("checkpoint", "migrations")}
+NEIGHBOURS = {
+    ("factory", "config"),
+    *(("checkpoint", room) for room in ("config", "factory", "migrations", "tensor_layout")),
+}
 """Rooms of one layer of which the first may import the second."""
 
 SEPARATE = ("models",)
@@ -60,8 +65,8 @@ ROOMS_OF = {
 }
 """Where these third-party packages may be imported."""
 
-IMPORTS_BY_NAME = {"priors/registry.py"}
-"""Modules that import what the user's own options name."""
+IMPORTS_BY_NAME = {"import_path.py", "priors/registry.py", "priors/optional_package.py", "datasets/hugging_face.py"}
+"""Modules that import what the user's own options name, and what only they need."""
 
 
 class Import(NamedTuple):

@@ -1,4 +1,4 @@
-"""Old names and layouts of weights."""
+"""Old names of options and weights."""
 
 import pytest
 import torch
@@ -44,54 +44,29 @@ def test_boxes_that_old_files_lack_are_zero():
         assert torch.equal(migrated[key], torch.zeros(3, 3))
 
 
-def old_layout_weights() -> dict[str, torch.Tensor]:
-    return {
-        "representation_model.tensor_embedding.linears_scalar.1.weight": torch.arange(12.0).reshape(6, 2),
-        "representation_model.tensor_embedding.linears_scalar.1.bias": torch.arange(6.0),
-        "representation_model.layers.0.linears_scalar.2.weight": torch.arange(12.0).reshape(6, 2),
-        "representation_model.layers.0.linears_scalar.2.bias": torch.arange(6.0),
-        "representation_model.distance.box": torch.zeros(3, 3),
-    }
+def test_a_coulomb_head_with_a_cutoff_gets_its_box():
+    options = {"model": "tensornet2", "output_model": "ScalarPlusWeightedCoulomb", "coulomb_cutoff": 9.0}
+    assert torch.equal(migrate_weights({}, options)["output_model.distance.box"], torch.zeros(3, 3))
 
 
-def test_rows_of_the_old_tensor_layout_move_to_part_times_channels_plus_channel():
-    migrated = migrate_weights(old_layout_weights(), {"model": "tensornet", "check_errors": True})
-    for layer in ("tensor_embedding.linears_scalar.1", "layers.0.linears_scalar.2"):
-        assert migrated[f"representation_model.{layer}.bias"].tolist() == [0, 3, 1, 4, 2, 5]
-        assert migrated[f"representation_model.{layer}.weight"][:, 0].tolist() == [0, 6, 2, 8, 4, 10]
-
-
-def test_only_the_embedding_of_tensornet2_changed_layout():
-    migrated = migrate_weights(old_layout_weights(), {"model": "tensornet2", "check_errors": True})
-    assert migrated["representation_model.layers.0.linears_scalar.2.bias"].tolist() == [0, 1, 2, 3, 4, 5]
-
-
-def test_a_file_without_box_is_from_before_the_layout_changed():
-    weights = old_layout_weights()
-    del weights["representation_model.distance.box"]
-    migrated = migrate_weights(weights, {"model": "tensornet"})
-    assert migrated["representation_model.layers.0.linears_scalar.2.bias"].tolist() == [0, 3, 1, 4, 2, 5]
-
-
-def test_a_file_without_any_mark_is_read_as_new_with_a_warning():
-    with pytest.warns(UserWarning, match="compatibility_load=True"):
-        migrated = migrate_weights(old_layout_weights(), {"model": "tensornet"})
-    assert migrated["representation_model.layers.0.linears_scalar.2.bias"].tolist() == [0, 1, 2, 3, 4, 5]
-
-
-def test_the_users_word_on_the_layout_wins():
-    migrated = migrate_weights(old_layout_weights(), {"model": "tensornet", "check_errors": True}, old_layout=False)
-    assert migrated["representation_model.layers.0.linears_scalar.2.bias"].tolist() == [0, 1, 2, 3, 4, 5]
+def test_the_box_of_a_wrapped_model_lies_one_level_deeper():
+    migrated = migrate_weights({}, {"model": "tensornet", "atom_filter": 1})
+    assert set(migrated) == {"representation_model.model.distance.box"}
 
 
 def test_files_of_this_package_are_left_as_they_are():
-    weights = {f"model.{key}": value for key, value in old_layout_weights().items()}
+    weights = {"model.mean": torch.zeros(()), "model.output_model.output_network.0.weight": torch.ones(2, 2)}
     migrated = migrate_weights(weights, {"model": "tensornet", "format_version": FORMAT_VERSION})
-    assert all(torch.equal(migrated[key], value) for key, value in old_layout_weights().items())
+    assert set(migrated) == {"mean", "output_model.output_network.0.weight"}
 
 
-def test_old_model_names_are_known():
-    assert migrate_options({"model": "tensornet-nqe"})["model"] == "tensornet2"
+@pytest.mark.parametrize("name", ["tensornet-nqe", "tensornetv2_alt"])
+def test_old_model_names_are_known(name):
+    assert migrate_options({"model": name})["model"] == "tensornet2"
+
+
+def test_options_from_before_precision_mean_float32():
+    assert migrate_options({"model": "tensornet"})["precision"] == 32
 
 
 def test_a_file_of_a_newer_version_is_refused():

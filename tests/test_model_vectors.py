@@ -55,6 +55,18 @@ def test_reproduces_energies_and_forces_of_torchmd_net(name: str, test_data: Pat
         torch.testing.assert_close(neg_dy, torch.as_tensor(case["neg_dy"]), rtol=tolerance, atol=tolerance)
 
 
+SO3_CASES = [name for name in CASES if "_so3" in name]
+
+
+@pytest.mark.parametrize("name", SO3_CASES or [pytest.param("", marks=pytest.mark.skip("no test data"))])
+def test_reproduces_the_mirror_images_of_release_3(name: str, test_data: Path) -> None:
+    args, case = read(name, test_data)
+    y, neg_dy = evaluate(load({**args, "so3_convention": "3.x"}, case), case)
+    torch.testing.assert_close(y, torch.as_tensor(case["y_warp"]), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(neg_dy, torch.as_tensor(case["neg_dy_warp"]), rtol=1e-7, atol=1e-7)
+    assert float((y - torch.as_tensor(case["y"])).abs().max()) > 1e-6
+
+
 @pytest.mark.parametrize("name", ["tensornet", "tensornet_triclinic", "tensornet_o3_q"])
 def test_stays_within_a_float32_constant_of_the_warp_kernels(name: str, test_data: Path) -> None:
     args, case = read(name, test_data)

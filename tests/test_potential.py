@@ -2,6 +2,8 @@
 
 import copy
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from small_models import small_model, two_molecules
 from torch import Tensor
 
 from torchmdnet.models.tensornet import TensorNet
+from torchmdnet.neighbors import use_static_shapes
 from torchmdnet.outputs import DipoleMoment, EquivariantScalar, Scalar
 from torchmdnet.potential import Ensemble, TorchMD_Net
 from torchmdnet.priors import Atomref, BasePrior
@@ -165,6 +168,38 @@ class TestIgnoredInputs:
     def test_a_spin_without_effect_is_told(self, name: str) -> None:
         with pytest.warns(UserWarning, match="ignores the spins s; models that use them: none"):
             small_model(name)(Z, POS, BATCH, s=torch.tensor([1.0, 0.0]))
+
+
+# PyTorch warns of how its own compiler traces an autograd.Function.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+class TestCompiled:
+    """A caller that passes ``batch`` and not ``num_systems``, as those of molecular dynamics do."""
+
+    def compiled(self, model: TorchMD_Net) -> Callable[..., Any]:
+        torch.compiler.reset()
+        return torch.compile(model, backend="aot_eager", dynamic=False, fullgraph=True)
+
+    @pytest.mark.parametrize("static_shapes", [True, False])
+    def test_recalls_the_number_of_systems_of_the_call_before(self, static_shapes: bool) -> None:
+        model = small_model("equivariant-transformer", derivative=False)
+        use_static_shapes(model, enabled=static_shapes)
+        expected, _ = model(Z, POS, BATCH)
+        pos = POS.clone().requires_grad_()
+        got, _ = self.compiled(model)(Z, pos, BATCH)
+        torch.testing.assert_close(got, expected)
+        _, forces = small_model("equivariant-transformer")(Z, POS, BATCH)
+        torch.testing.assert_close(-torch.autograd.grad(got.sum(), pos)[0], forces)
+
+    def test_refuses_more_systems_than_it_recalls(self) -> None:
+        model = small_model("equivariant-transformer", derivative=False)
+        model(Z, POS, BATCH)
+        with pytest.raises(RuntimeError, match="batch holds more systems than the call before compilation"):
+            self.compiled(model)(Z, POS, torch.arange(8))
+
+    def test_without_a_call_before_asks_for_the_number(self) -> None:
+        model = small_model("equivariant-transformer", derivative=False)
+        with pytest.raises(Exception, match="cannot be read from batch in compiled code: pass num_systems"):
+            self.compiled(model)(Z, POS, BATCH)
 
 
 class TestEnsemble:

@@ -14,10 +14,11 @@ import torch
 
 from torchmdnet.config import Config, nearest
 from torchmdnet.factory import create_model
-from torchmdnet.migrations import FORMAT_VERSION, migrate_options, migrate_weights
+from torchmdnet.migrations import FORMAT_VERSION, is_of_this_package, migrate_options, migrate_weights
 from torchmdnet.neighbors import use_static_shapes
 from torchmdnet.potential import Ensemble, TorchMD_Net
 from torchmdnet.priors import Atomref
+from torchmdnet.tensor_layout import has_old_layout, layers_with_parts, to_new_layout
 
 __all__ = ["FORMAT_VERSION", "load_checkpoint", "load_ensemble", "load_model", "load_weights"]
 
@@ -26,13 +27,35 @@ ModelFile = str | PathLike[str]
 _EXTRA_ARGUMENTS = {"prior_args", "check_errors", "format_version"}
 
 
-def load_checkpoint(filepath: ModelFile) -> dict[str, Any]:
-    """The content of a checkpoint file, options migrated to today's names, weights as stored.
+def load_checkpoint(filepath: ModelFile, *, compatibility_load: bool | None = None) -> dict[str, Any]:
+    """The content of a checkpoint file, with options under today's names; ``weights`` are those of its ``state_dict``
+    under today's names and in today's order, as a :class:`torchmdnet.potential.TorchMD_Net` takes them.
+
+    Args:
+        filepath: The file.
+        compatibility_load: Whether TensorNet's weights have the order of before 3.0; None finds out.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint, or unpickling it would run code.
+        ValueError: It is no checkpoint, unpickling it would run code, or nothing tells the order of its weights.
     """
+    content = _read(filepath)
+    options = migrate_options(content["hyper_parameters"])
+    weights = migrate_weights(content["state_dict"], options)
+    layers = [] if is_of_this_package(options) else layers_with_parts(weights, options)
+    if layers:
+        is_old = compatibility_load
+        if is_old is None:
+            is_old = has_old_layout(weights, options, optimizer_states=content.get("optimizer_states") or ())
+        if is_old:
+            weights = to_new_layout(weights, layers)
+        # Since 3.0 the kernels that every installation comes with have the other sign.
+        options.setdefault("so3_convention", "2.x" if is_old else "3.x")
+    return content | {"hyper_parameters": options, "weights": weights}
+
+
+def _read(filepath: ModelFile) -> dict[str, Any]:
+    """The content of a checkpoint file as stored."""
     path = Path(filepath).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint '{filepath}'")
@@ -52,7 +75,6 @@ def load_checkpoint(filepath: ModelFile) -> dict[str, Any]:
         raise ValueError(f"'{filepath}' is not a checkpoint or is damaged: {reason}") from error
     if not isinstance(content, dict) or not {"state_dict", "hyper_parameters"} <= content.keys():
         raise ValueError(f"'{filepath}' is not a checkpoint of a training run: no 'state_dict' and 'hyper_parameters'")
-    content["hyper_parameters"] = migrate_options(content["hyper_parameters"])
     return content
 
 
@@ -73,8 +95,9 @@ def load_model(
         **kwargs: Options that replace those in the file, such as ``derivative=True`` or ``precision=64``;
             ``remove_ref_energy=False`` gives total energies from a model trained without the atoms' reference energies;
             ``static_shapes=True`` gives neighbour lists a size that depends on the number of atoms alone, for
-            ``torch.compile`` and CUDA graphs; ``compatibility_load`` says whether TensorNet's weights have the layout
-            of before 3.0 (default: found out).
+            ``torch.compile`` and CUDA graphs; ``compatibility_load`` says whether TensorNet's weights have the order
+            of before 3.0 (default: found out, or an error where nothing tells); ``so3_convention`` ('2.x' or '3.x')
+            which of two mirror images an SO(3) model is (default: that of the release that wrote the file).
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -85,18 +108,18 @@ def load_model(
         return load_ensemble(filepath, args=args, device=device, return_std=return_std, **kwargs)
     if Path(filepath).suffix == ".zip":
         return _load_zip(filepath, args=args, device=device, return_std=return_std, **kwargs)
-    old_layout = kwargs.pop("compatibility_load", None)
+    old_layout: bool | None = kwargs.pop("compatibility_load", None)
     unknown = [key for key in kwargs if key not in {*Config.option_names(), *_EXTRA_ARGUMENTS}]
     if unknown:
         raise TypeError(f"load_model: '{unknown[0]}' is not an option{nearest(unknown[0], Config.option_names())}")
 
-    content = load_checkpoint(filepath)
+    content = load_checkpoint(filepath, compatibility_load=old_layout)
     stored = content["hyper_parameters"]
     overrides = {key: value for key, value in kwargs.items() if key not in {"check_errors", "format_version"}}
-    options = dict(stored if args is None else migrate_options(args)) | overrides
+    handedness = {key: stored[key] for key in ("so3_convention",) if key in stored}
+    options = (stored if args is None else handedness | migrate_options(args)) | overrides
     model = create_model(options)
-    weights = migrate_weights(content["state_dict"], stored, old_layout=old_layout)
-    _copy_weights(model, weights, source=str(filepath))
+    _copy_weights(model, content["weights"], source=str(filepath))
     if stored.get("remove_ref_energy"):
         _switch_reference_energies(model, on=kwargs.get("remove_ref_energy") is False)
     if kwargs.get("static_shapes"):
@@ -129,22 +152,40 @@ def _load_zip(filepath: ModelFile, **kwargs: Any) -> Ensemble:
         return load_ensemble([archive.extract(name, folder) for name in names], **kwargs)
 
 
-def load_weights(model: torch.nn.Module, filepath: ModelFile) -> None:
+def load_weights(model: TorchMD_Net, filepath: ModelFile, *, compatibility_load: bool | None = None) -> None:
     """Copy the weights of a checkpoint into ``model``, which has the same architecture.
+
+    Args:
+        model: Where the weights go.
+        filepath: The checkpoint.
+        compatibility_load: As of :func:`load_model`.
 
     Raises:
         FileNotFoundError: The file is missing.
         ValueError: It is no checkpoint or the weights do not fit; the message names the first that differ.
     """
-    content = load_checkpoint(filepath)
-    weights = migrate_weights(content["state_dict"], content["hyper_parameters"])
-    _copy_weights(model, weights, source=str(filepath))
+    content = load_checkpoint(filepath, compatibility_load=compatibility_load)
+    _check_handedness(model, content["hyper_parameters"], source=str(filepath))
+    _copy_weights(model, content["weights"], source=str(filepath))
+
+
+def _check_handedness(model: TorchMD_Net, stored: Mapping[str, Any], *, source: str) -> None:
+    """That weights of an SO(3) model do not become those of its mirror image."""
+    own = getattr(model.representation_model, "so3_convention", "2.x")
+    theirs = stored.get("so3_convention", "2.x")
+    if stored.get("equivariance_invariance_group") == "SO(3)" and own != theirs:
+        raise ValueError(
+            f"the weights in '{source}' are those of an SO(3) model in the convention of TorchMD-NET {theirs}, the "
+            f"model has that of {own}, its mirror image: use so3_convention: {theirs}"
+        )
 
 
 def _copy_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], *, source: str) -> None:
     own = model.state_dict()
     problems = [f"{key} is missing" for key in own if key not in weights]
     problems += [f"{key} has no place in the model" for key in weights if key not in own]
+    if "representation_model.repulsion.z_pow" in weights.keys() - own.keys():
+        problems = ["they were trained with a repulsion, which is part of their energy: use repulsion=True"]
     problems += [
         f"{key} has shape {tuple(weights[key].shape)}, the model {tuple(own[key].shape)}"
         for key in own

@@ -1,6 +1,7 @@
 """From options to a model: looks names up in the registries and hands each class the options it takes."""
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,18 +35,33 @@ def check_names(options: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: One does not; the message lists those that do.
     """
-    _look_up("model", options["model"], MODELS)
+    _check_repulsion(options)
     head = _look_up("output_model", options["output_model"], OUTPUTS)
-    if options.get("output_mlp_num_layers") and "output_mlp_num_layers" not in inspect.signature(head).parameters:
-        users = [
-            name for name, kind in OUTPUTS.items() if "output_mlp_num_layers" in inspect.signature(kind).parameters
-        ]
-        raise ConfigError(
-            f"output_mlp_num_layers: got {options['output_mlp_num_layers']}, but {options['output_model']} has no "
-            f"further layers; those that have: {', '.join(users)}"
-        )
+    ignored = _ignored_layers(options, head)
+    if ignored is not None:
+        raise ConfigError(ignored)
     for name, arguments in _prior_options(options.get("prior_model"), None):
         _check_prior_arguments(name, arguments)
+
+
+def _check_repulsion(options: Mapping[str, Any]) -> None:
+    """Refuse a term of the energy that the model does not have."""
+    model = _look_up("model", options["model"], MODELS)
+    if options.get("repulsion") and not _takes(model, "repulsion"):
+        users = [name for name, kind in MODELS.items() if _takes(kind, "repulsion")]
+        raise ConfigError(f"repulsion: got true, but {options['model']} has none; models that have: {', '.join(users)}")
+
+
+def _ignored_layers(options: Mapping[str, Any], head: type) -> str | None:
+    """What to say of further layers that a head does not have."""
+    count = options.get("output_mlp_num_layers")
+    if not count or _takes(head, "output_mlp_num_layers"):
+        return None
+    users = [name for name, kind in OUTPUTS.items() if _takes(kind, "output_mlp_num_layers")]
+    return (
+        f"output_mlp_num_layers: got {count}, but {options['output_model']} has no further layers; those that have: "
+        f"{', '.join(users)}"
+    )
 
 
 def create_prior_models(args: Mapping[str, Any], dataset: Any = None) -> list[BasePrior]:
@@ -142,6 +158,7 @@ def create_model(
 
 
 def _create_representation(options: Mapping[str, Any], dtype: torch.dtype) -> Representation:
+    _check_repulsion(options)
     model = _look_up("model", options["model"], MODELS)
     given = {"vector_cutoff": False, "q_dim": 0} | dict(options)
     if given["vector_cutoff"] is None:
@@ -155,8 +172,15 @@ def _create_head(options: Mapping[str, Any], dtype: torch.dtype, *, is_equivaria
     _look_up("output_model", name, OUTPUTS)
     full_name = f"Equivariant{name}" if is_equivariant and not name.startswith("Equivariant") else name
     head = _look_up("output_model", full_name, OUTPUTS)
+    ignored = _ignored_layers(options, head)
+    if ignored is not None:  # old files have the option and weights without the layers
+        warnings.warn(ignored, stacklevel=4)
     model: OutputModel = head(**_taken(head, options), dtype=dtype)
     return model
+
+
+def _takes(module: type, option: str) -> bool:
+    return option in inspect.signature(module).parameters
 
 
 def _taken(module: type, options: Mapping[str, Any]) -> dict[str, Any]:

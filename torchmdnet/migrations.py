@@ -1,16 +1,15 @@
-"""Old option names and weight layouts, one function a change. New files never pass through here.
+"""Old names of options and weights, one function a change. New files never pass through here.
 
 The history is that of TorchMD-NET's releases; ``format_version`` in the options marks files written by this package.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["FORMAT_VERSION", "migrate_options", "migrate_weights"]
+__all__ = ["FORMAT_VERSION", "is_of_this_package", "migrate_options", "migrate_weights"]
 
 FORMAT_VERSION = 1
 """Version of the checkpoints that this package writes."""
@@ -39,23 +38,24 @@ def migrate_options(options: Mapping[str, Any]) -> Options:
     return migrated
 
 
-def migrate_weights(
-    weights: Mapping[str, Tensor], options: Mapping[str, Any], *, old_layout: bool | None = None
-) -> Weights:
-    """A state dict of any age under today's names and in today's layout.
+def is_of_this_package(options: Mapping[str, Any]) -> bool:
+    """Whether this package wrote the checkpoint, not TorchMD-NET."""
+    return bool(options.get("format_version", 0) >= 1)
+
+
+def migrate_weights(weights: Mapping[str, Tensor], options: Mapping[str, Any]) -> Weights:
+    """A state dict of any age under today's names; the order of its rows is another matter, see ``tensor_layout``.
 
     Args:
         weights: ``state_dict`` of the checkpoint.
         options: Its ``hyper_parameters``.
-        old_layout: Whether tensors of TensorNet have the layout of before 3.0; None finds out.
     """
     migrated = {key.removeprefix("model."): value for key, value in weights.items()}
-    if options.get("format_version", 0) >= 1:
+    if is_of_this_package(options):
         return migrated
-    was_old = _has_old_tensor_layout(migrated, options) if old_layout is None else old_layout
     for step in (_gated_block_names, _head_names, _unindexed_prior, _missing_boxes):
         migrated = step(migrated, options)
-    return _tensor_layout(migrated, options) if was_old else migrated
+    return migrated
 
 
 def _renamed(weights: Weights, rename: Callable[[str], str]) -> Weights:
@@ -110,39 +110,3 @@ def _missing_boxes(weights: Weights, options: Mapping[str, Any]) -> Weights:
             expected.append(f"prior_model.{index}.distance.box")
     boxes = {key: torch.zeros(3, 3) for key in expected if key not in weights}
     return weights | boxes
-
-
-def _has_old_tensor_layout(weights: Weights, options: Mapping[str, Any]) -> bool:
-    """Whether TensorNet's triple outputs are ordered (channel, part), as until 2.6.2, not (part, channel).
-
-    Evidence, in this order: ``check_errors`` was an option from January 2024 to 2.6.1; ``distance.box`` is in files
-    since 2.5.0 of January 2026 and the layout changed in March 2026. Files of 2.6.2 itself carry neither mark.
-    """
-    if options.get("model") not in {"tensornet", "tensornet2"}:
-        return False
-    if "check_errors" in options or not any(key.endswith("distance.box") for key in weights):
-        return True
-    warnings.warn(
-        "this TensorNet checkpoint does not say its tensor layout, that of 3.0 and later is assumed; "
-        "if TorchMD-NET 2.6.2 wrote it, load it with compatibility_load=True",
-        stacklevel=4,
-    )
-    return False
-
-
-def _tensor_layout(weights: Weights, options: Mapping[str, Any]) -> Weights:
-    """Rows 3k + c of the layers with triple output move to c·H + k."""
-    model = options.get("model")
-    inner = "model." if options.get("atom_filter", -1) > -1 else ""
-    prefix = f"representation_model.{inner}"
-    layers = [f"{prefix}tensor_embedding.linears_scalar.1"] if model in {"tensornet", "tensornet2"} else []
-    if model == "tensornet":
-        count = sum(key.startswith(f"{prefix}layers.") and key.endswith("linears_scalar.2.bias") for key in weights)
-        layers += [f"{prefix}layers.{index}.linears_scalar.2" for index in range(count)]
-    moved = dict(weights)
-    for layer in layers:
-        for part in ("weight", "bias"):
-            rows = weights[f"{layer}.{part}"]
-            channels = rows.shape[0] // 3
-            moved[f"{layer}.{part}"] = rows.reshape(channels, 3, -1).transpose(0, 1).reshape(rows.shape).contiguous()
-    return moved

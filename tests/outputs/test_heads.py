@@ -10,6 +10,7 @@ from torchmdnet.graph import System
 from torchmdnet.nn.representation import AtomFeatures
 from torchmdnet.outputs import OUTPUTS, DipoleMoment, ElectronicSpatialExtent, EquivariantVectorOutput, Scalar
 from torchmdnet.outputs.output_model import reduce_atoms
+from torchmdnet.potential import TorchMD_Net
 
 X = torch.tensor([[-1.0], [-2.0], [3.0], [-4.0]])
 BATCH = torch.tensor([0, 0, 2, 0])
@@ -83,6 +84,29 @@ def test_a_vector_turns_with_the_molecule() -> None:
     turned, _ = model(z, pos @ rotation().t(), batch)
     assert vector.shape == (2, 3)
     torch.testing.assert_close(turned, vector @ rotation().t())
+
+
+@pytest.mark.parametrize("model", ["tensornet", "equivariant-transformer"])
+def test_a_dipole_is_a_vector_that_turns_with_the_molecule(model: str) -> None:
+    potential = small_model(model, output_model="DipoleVector", derivative=False)
+    z, pos, batch = two_molecules()
+    vector, _ = potential(z, pos, batch)
+    turned, _ = potential(z, (pos + 3.0) @ rotation().t(), batch)
+    assert vector.shape == (2, 3)
+    torch.testing.assert_close(turned, vector @ rotation().t())
+    length, _ = small_model(model, output_model="DipoleMoment", derivative=False)(z, pos, batch)
+    torch.testing.assert_close(vector.norm(dim=1, keepdim=True), length)
+
+
+@pytest.mark.parametrize("name", ["DipoleVector", "VectorOutput"])
+def test_a_vector_is_trained_on_the_dipole(name: str) -> None:
+    assert OUTPUTS[name].labels == ("dp", "y")
+
+
+def test_no_mean_is_added_to_a_vector() -> None:
+    parts = small_model("equivariant-transformer", output_model="VectorOutput", derivative=False)
+    with pytest.raises(ValueError, match="is a vector, to which no mean can be added: use standardize: false"):
+        TorchMD_Net(parts.representation_model, parts.output_model, mean=1.0)
 
 
 def test_a_vector_of_features_without_vectors_is_refused() -> None:

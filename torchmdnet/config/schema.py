@@ -111,6 +111,9 @@ class ModelConfig:
         None, "equivariant-transformer: fade vectors too at the cutoff; none: true for new models, false for old files"
     )
     equivariance_invariance_group: Literal["O(3)", "SO(3)"] = option("O(3)", "symmetry group; tensornet")
+    so3_convention: Literal["2.x", "3.x"] = option(
+        "2.x", "release of TorchMD-NET whose SO(3) model this is: they are mirror images; tensornet"
+    )
     box_vecs: list[list[float]] | None = option(None, "cell vectors a, b, c as rows, used when a call brings none")
     static_shapes: bool = option(False, "accepted; at serving, load_model(static_shapes=True) fixes the size of lists")
     cutoff_lower: float = option(0.0, "shortest distance of a pair", at_least=0)
@@ -121,6 +124,7 @@ class ModelConfig:
     reduce_op: Literal["add", "sum", "mean", "atom_mean"] = option(
         "add", "how atoms add up to a system; mean divides by their number + 1, atom_mean by their number"
     )
+    repulsion: bool = option(False, "add screened nuclear repulsion to the energy; tensornet2")
     q_dim: int = option(0, "charges predicted per atom; tensornet2", at_least=0)
     q_weights: list[float | list[float]] | None = option(None, "weights of the charges; ScalarPlusWeightedCoulomb")
     coulomb_cutoff: float | None = option(None, "cutoff of the Coulomb term; ScalarPlusWeightedCoulomb", above=0)

@@ -38,6 +38,8 @@ DECAY_ACROSS = 3.5
 FEWEST_INTERVALS, MOST_INTERVALS = 512, 1 << 14
 _PROBES = (0.21, 0.5)
 """Where between two knots the errors of slope and value are largest."""
+_ROWS_AT_ONCE = 256
+"""Distances evaluated together: enough for fast products of matrices, and little memory."""
 
 
 class TableScale(NamedTuple):
@@ -187,22 +189,23 @@ def _as_function(
 def _tabulate(function: Callable[[Tensor], ValueAndSlope], scale: TableScale) -> Tensor:
     """Cubic polynomials that have the function's values and slopes at the knots. -> (M, 4, ...)"""
     distance = scale.distance(torch.arange(scale.num_intervals + 1, dtype=torch.float64)).clamp(0, scale.cutoff)
-    value, slope = function(distance)
+    parts = [function(part) for part in distance.split(_ROWS_AT_ONCE)]
+    value, slope = (torch.cat(rows) for rows in zip(*parts, strict=True))
     return hermite_table(value, slope / _column(scale.slope(distance), slope))
 
 
 def _error(table: Tensor, function: Callable[[Tensor], ValueAndSlope], scale: TableScale) -> float:
     """Largest error between the knots, of values and of slopes, each relative to the largest."""
     middle = torch.arange(scale.num_intervals, dtype=torch.float64)
-    s = torch.cat([middle + probe for probe in _PROBES])
-    distance = scale.distance(s)
-    value, slope = function(distance)
-    by_distance = interpolate(table, s, order=1) * _column(scale.slope(distance), slope)
-    errors = [
-        (found - exact).abs().max() / exact.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
-        for found, exact in ((interpolate(table, s), value), (by_distance, slope))
-    ]
-    return float(torch.stack(errors).max())
+    largest, errors = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for s in torch.cat([middle + probe for probe in _PROBES]).split(_ROWS_AT_ONCE):
+        distance = scale.distance(s)
+        exact = function(distance)
+        by_distance = interpolate(table, s, order=1) * _column(scale.slope(distance), exact.slope)
+        found = ValueAndSlope(interpolate(table, s), by_distance)
+        largest = torch.maximum(largest, torch.stack([e.abs().max() for e in exact]))
+        errors = torch.maximum(errors, torch.stack([(f - e).abs().max() for f, e in zip(found, exact, strict=True)]))
+    return float((errors / largest.clamp_min(torch.finfo(torch.float64).tiny)).max())
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

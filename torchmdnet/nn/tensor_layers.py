@@ -36,8 +36,10 @@ def tensor_linears(hidden_channels: int, count: int) -> nn.ModuleList:
 
 
 def part_linear(x: Tensor, linears: Iterable[nn.Module]) -> Tensor:
-    """Mix channels, each irreducible part by its own map. x: (9, N, C), three linears -> (9, N, C)"""
-    return torch.cat([linear(part) for linear, part in zip(linears, x.split(PART_SIZES), strict=True)])
+    """Mix channels, each irreducible part by its own map. x: (9, N, C), three linears without bias -> (9, N, C)"""
+    parts = zip(linears, PART_SIZES, strict=True)
+    maps = torch.cat([linear.get_parameter("weight").t().expand(size, -1, -1) for linear, size in parts])
+    return torch.bmm(x, maps)
 
 
 class RadialNetwork(nn.ModuleList):

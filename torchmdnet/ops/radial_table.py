@@ -59,7 +59,10 @@ def gradients_of(
     """
     is_recording = torch.is_grad_enabled()
     with torch.enable_grad():
-        if not is_recording:
+        if is_recording:
+            # Views, for an input may be made of another one, and a gradient is to be the one at fixed other inputs.
+            inputs = [x.view_as(x) for x in inputs]
+        else:
             inputs = [x.detach().requires_grad_(need) for x, need in zip(inputs, needed, strict=True)]
         results = function(*inputs)
         results = results if isinstance(results, tuple) else (results,)

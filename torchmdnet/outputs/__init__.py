@@ -1,6 +1,11 @@
 """Output heads by their names in a configuration."""
 
-from torchmdnet.outputs.dipole_moment import DipoleMoment, EquivariantDipoleMoment
+from torchmdnet.outputs.dipole_moment import (
+    DipoleMoment,
+    DipoleVector,
+    EquivariantDipoleMoment,
+    EquivariantDipoleVector,
+)
 from torchmdnet.outputs.electronic_spatial_extent import ElectronicSpatialExtent, EquivariantElectronicSpatialExtent
 from torchmdnet.outputs.output_model import OutputModel
 from torchmdnet.outputs.scalar import EquivariantScalar, Scalar
@@ -10,8 +15,10 @@ from torchmdnet.outputs.weighted_coulomb import ScalarPlusWeightedCoulomb
 __all__ = [
     "OUTPUTS",
     "DipoleMoment",
+    "DipoleVector",
     "ElectronicSpatialExtent",
     "EquivariantDipoleMoment",
+    "EquivariantDipoleVector",
     "EquivariantElectronicSpatialExtent",
     "EquivariantScalar",
     "EquivariantVectorOutput",
@@ -25,6 +32,8 @@ OUTPUTS: dict[str, type[OutputModel]] = {
     "EquivariantScalar": EquivariantScalar,
     "DipoleMoment": DipoleMoment,
     "EquivariantDipoleMoment": EquivariantDipoleMoment,
+    "DipoleVector": DipoleVector,
+    "EquivariantDipoleVector": EquivariantDipoleVector,
     "ElectronicSpatialExtent": ElectronicSpatialExtent,
     "EquivariantElectronicSpatialExtent": EquivariantElectronicSpatialExtent,
     "VectorOutput": EquivariantVectorOutput,

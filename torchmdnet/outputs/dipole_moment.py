@@ -1,4 +1,4 @@
-"""Dipole moment heads: the length of a sum of vectors."""
+"""Dipole moment heads: a sum of vectors, or its length."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,13 @@ from torchmdnet.nn.representation import AtomFeatures
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.scalar import EquivariantScalar, Scalar, through_gated_network
 
-__all__ = ["DipoleMoment", "EquivariantDipoleMoment", "centered_positions"]
+__all__ = [
+    "DipoleMoment",
+    "DipoleVector",
+    "EquivariantDipoleMoment",
+    "EquivariantDipoleVector",
+    "centered_positions",
+]
 
 
 def centered_positions(system: System, atomic_mass: Tensor) -> Tensor:
@@ -70,3 +76,26 @@ class EquivariantDipoleMoment(EquivariantScalar):
 
     def post_reduce(self, x: Tensor) -> Tensor:
         return safe_norm(x, dim=-1).unsqueeze(-1)
+
+
+class DipoleVector(DipoleMoment):
+    r""":math:`\sum_i x_i (r_i - r_\mathrm{com})` for each system, (B, 3): the vector whose length DipoleMoment gives.
+
+    The dipole of a charged system is that about its centre of mass. Trained on ``dp``.
+    """
+
+    is_differentiable = False
+    labels = ("dp", "y")
+
+    def post_reduce(self, x: Tensor) -> Tensor:
+        return x
+
+
+class EquivariantDipoleVector(EquivariantDipoleMoment):
+    r""":math:`\sum_i x_i (r_i - r_\mathrm{com}) + v_i` for each system, (B, 3), as :class:`DipoleVector`."""
+
+    is_differentiable = False
+    labels = ("dp", "y")
+
+    def post_reduce(self, x: Tensor) -> Tensor:
+        return x

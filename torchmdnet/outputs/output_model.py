@@ -30,6 +30,8 @@ class OutputModel(nn.Module, ABC):
     """Whether priors, which add energies, make sense with this head."""
     is_differentiable: ClassVar[bool] = True
     """Whether the value is one number, which has a gradient."""
+    labels: ClassVar[tuple[str, ...]] = ("y",)
+    """Fields of a batch that the value can be trained on; the first that is there counts."""
     is_sum: ClassVar[bool] = True
     """Whether the value is the sum of the atoms' terms, with ``reduce_op`` 'add'."""
 

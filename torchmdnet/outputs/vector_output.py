@@ -15,6 +15,7 @@ class EquivariantVectorOutput(EquivariantScalar):
     allows_prior = False
     is_sum = False
     is_differentiable = False
+    labels = ("dp", "y")
 
     def __init__(self, hidden_channels: int, activation: str = "silu", *, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(hidden_channels, activation, dtype=dtype)

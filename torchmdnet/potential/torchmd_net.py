@@ -18,6 +18,7 @@ from torchmdnet.nn.strain import cells, strained, with_leaf_positions
 from torchmdnet.nn.system_input import make_system
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.output_model import OutputModel
+from torchmdnet.potential.fit_of_parts import check_differentiable, check_fit
 from torchmdnet.potential.prediction import Prediction
 from torchmdnet.priors.base import BasePrior
 
@@ -59,17 +60,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if output_model.needs_vectors and not representation_model.is_equivariant:
-            raise ValueError(
-                f"{type(output_model).__name__} reads vector features, {type(representation_model).__name__} has none: "
-                "use the equivariant-transformer, or a head without vectors"
-            )
-        if output_model.needs_charges and not representation_model.predicts_charges:
-            users = [name for name, cls in MODELS.items() if cls.predicts_charges]
-            raise ValueError(
-                f"{type(output_model).__name__} reads charges, {type(representation_model).__name__} predicts none: "
-                f"use {', '.join(users)} with q_dim >= 1, or another head"
-            )
+        check_fit(representation_model, output_model, has_mean=mean is not None and bool(torch.as_tensor(mean).any()))
         priors = [prior_model] if isinstance(prior_model, BasePrior) else list(prior_model or [])
         if priors and not output_model.allows_prior:
             warnings.warn(
@@ -84,9 +75,12 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         self.register_buffer("mean", torch.as_tensor(0.0 if mean is None else mean).reshape(()))
         self.register_buffer("std", torch.as_tensor(1.0 if std is None else std).reshape(()))
         self._ignored_inputs_told = False
+        # Compiled code cannot read the number of systems from batch, and callers such as OpenMM-ML pass batch alone:
+        # they call once before they compile, and the number of that call is the number of the compiled ones.
+        self._num_systems_of_last_call: int | None = None
         self.to(dtype)
         if derivative:
-            self._check_differentiable()
+            check_differentiable(self.representation_model, self.output_model)
 
     def reset_parameters(self) -> None:
         """Initialise the weights of all parts anew."""
@@ -119,7 +113,8 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
             q: Total charge of each system, e. (B,)
             s: Spin of each system. (B,)
             extra_args: Further fields of the batch, which priors may read.
-            num_systems: B; by default the largest number in ``batch`` plus one.
+            num_systems: B; by default the largest number in ``batch`` plus one, in compiled code B of the last call
+                that was not compiled.
             pbc: Which axes are periodic; None with a box means all. (3,) or (B, 3)
 
         Returns:
@@ -175,7 +170,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         shares: Callable[[Tensor, System, ExtraArgs | None], Tensor] | None = None,
     ) -> Prediction:
         """Values and derivatives, with a graph in training mode alone."""
-        self._check_differentiable()
+        check_differentiable(self.representation_model, self.output_model)
         with torch.inference_mode(False), torch.enable_grad():
             system = with_leaf_positions(system)
             wanted = [system.pos] if forces else []
@@ -205,7 +200,10 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         extra = _extra(system, extra_args)
         features = self.representation_model.represent(system, second_derivatives=second_derivatives)
         kept = features.system
-        terms = self.output_model.pre_reduce(features) * self.std
+        terms = self.output_model.pre_reduce(features)
+        if features.energies is not None:
+            terms = terms + features.energies
+        terms = terms * self.std
         for prior in self._priors():
             terms = prior.pre_reduce(terms, kept.z, kept.pos, kept.batch, extra)
         y = self.output_model.reduce(terms, kept.batch, num_systems=kept.num_systems) + self.mean
@@ -237,19 +235,24 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
     def _priors(self) -> list[BasePrior]:
         return [prior for prior in self.prior_model or () if isinstance(prior, BasePrior)]
 
-    def _check_differentiable(self) -> None:
-        if isinstance(self.representation_model, AtomFilter):
-            raise ValueError("atom_filter drops atoms, so that forces are not defined: use derivative=False")
-        if not self.output_model.is_differentiable:
-            raise ValueError(f"{type(self.output_model).__name__} has several values: forces are not defined")
-
     def _system(self, z: Tensor, pos: Tensor, batch: Tensor | None, *, box: Tensor | None, **others: Any) -> System:
         """The arguments of a call, checked and in the model's types."""
         model = self.representation_model
         box = model.default_box() if box is None else box
+        is_compiling = torch.compiler.is_compiling()
+        is_recalled = is_compiling and batch is not None and others["num_systems"] is None
+        if is_recalled:
+            others["num_systems"] = self._num_systems_of_last_call
         system = make_system(z, pos, batch, max_z=model.max_z, dtype=self.mean.dtype, box=box, **others)
-        if not self._ignored_inputs_told and not torch.compiler.is_compiling():
-            self._tell_ignored_inputs(system.q, system.s)
+        if is_recalled:
+            torch._assert_async(
+                (system.batch < system.num_systems).all(),
+                "batch holds more systems than the call before compilation: pass num_systems",
+            )
+        if not is_compiling:
+            self._num_systems_of_last_call = system.num_systems
+            if not self._ignored_inputs_told:
+                self._tell_ignored_inputs(system.q, system.s)
         return system
 
     def _tell_ignored_inputs(self, q: Tensor | None, s: Tensor | None) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.radial import cosine_cutoff
+from torchmdnet.nn.screened_repulsion import universal_screening
 from torchmdnet.priors.base import ExtraArgs
+from torchmdnet.priors.option_checks import positive
 from torchmdnet.priors.pair_prior import PairPrior, atomic_number_table, look_up_types
 
 __all__ = ["ZBL", "zbl_energy"]
@@ -18,8 +19,6 @@ COULOMB_JOULE_METRE = 2.30707755e-28
 """e²/(4πε₀) in J m, to the digits that trained models were made with."""
 SCREENING_METRE = 0.8854 * 5.29177210903e-11
 """0.8854 Bohr radii."""
-SCREENING = ((0.1818, 3.2), (0.5099, 0.9423), (0.2802, 0.4029), (0.02817, 0.2016))
-"""Factor and decay rate of the four exponentials."""
 HIGHEST = 118
 
 
@@ -35,7 +34,7 @@ def zbl_energy(
     """
     z_i, z_j = z_i.to(distance.dtype), z_j.to(distance.dtype)
     reduced = distance * (distance_scale / SCREENING_METRE) * (z_i.pow(0.23) + z_j.pow(0.23))
-    screening = torch.stack([factor * torch.exp(-rate * reduced) for factor, rate in SCREENING]).sum(0)
+    screening = universal_screening(reduced)
     switch = cosine_cutoff(distance, 0.0, cutoff)
     return COULOMB_JOULE_METRE / energy_scale / distance_scale * z_i * z_j * screening * switch / distance
 
@@ -66,7 +65,7 @@ class ZBL(PairPrior):
         super().__init__(distance_scale=distance_scale, energy_scale=energy_scale, dataset=dataset)
         table = atomic_number_table(atomic_number, dataset, highest=HIGHEST, prior="ZBL")
         self.register_buffer("atomic_number", table)
-        self.cutoff_distance = cutoff_distance
+        self.cutoff_distance = positive(cutoff_distance, prior="ZBL", option="cutoff_distance")
         self.max_num_neighbors = max_num_neighbors
         self.distance = NeighborList(0.0, cutoff_distance, loop=False)
 

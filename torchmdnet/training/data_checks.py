@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torchmdnet.datasets import DatasetError
+from torchmdnet.outputs import OUTPUTS
 
 __all__ = ["check_data"]
 
@@ -31,8 +32,10 @@ def check_data(dataset: Any, options: Mapping[str, Any]) -> None:
             f"stress_weight: {options['stress_weight']}, but the data set {dataset.name} has no stress "
             f"({_listed(fields)})"
         )
-    if "y" not in fields and options["y_weight"] > 0 and not (derivative and "neg_dy" in fields):
-        raise DatasetError(f"y_weight: {options['y_weight']}, but the data set {dataset.name} has no energies")
+    labels = OUTPUTS[options["output_model"]].labels
+    if not {*labels} & {*fields} and options["y_weight"] > 0 and not (derivative and "neg_dy" in fields):
+        what = "energies" if labels == ("y",) else f"{' or '.join(labels)} for {options['output_model']}"
+        raise DatasetError(f"y_weight: {options['y_weight']}, but the data set {dataset.name} has no {what}")
     if options["standardize"] and "y" not in fields:
         raise DatasetError(f"standardize: true, but the data set {dataset.name} has no energies ({_listed(fields)})")
     _check_elements(dataset, options["max_z"])

@@ -1,6 +1,6 @@
 """One batch: predictions of a model beside their labels, and the loss between them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,7 +59,7 @@ def predict(
         z=fields["z"],
         num_atoms=torch.bincount(fields["batch"], minlength=num_systems),
         energy=prediction.energy.to(dtype),
-        energy_label=_energy_label(fields, references, num_systems),
+        energy_label=_energy_label(fields, references, num_systems=num_systems, names=model.output_model.labels),
         forces=prediction.forces.to(dtype) if prediction.forces is not None else None,
         forces_label=fields.get("neg_dy"),
         stress=prediction.stress.to(dtype) if prediction.stress is not None else None,
@@ -72,10 +72,14 @@ def _cast(name: str, value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if name != "y" and isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def _energy_label(fields: Mapping[str, Any], references: FixedReferences, num_systems: int) -> Tensor | None:
-    if "y" not in fields:
+def _energy_label(
+    fields: Mapping[str, Any], references: FixedReferences, *, num_systems: int, names: Sequence[str]
+) -> Tensor | None:
+    """The label of the model's value, which is an energy unless its head says otherwise. (B, K)"""
+    name = next((name for name in names if name in fields), None)
+    if name is None:
         return None
-    label = fields["y"].double().reshape(num_systems, -1)
+    label = fields[name].double().reshape(num_systems, -1)
     constants = references.energy(fields["z"], fields["batch"], num_systems=num_systems)
     return label if constants is None else label - constants
 
