@@ -62,10 +62,11 @@ ROOMS_OF = {
     "jsonargparse": {"config"},
     "ase": {"calculators", "datasets", "elements"},
     "h5py": {"datasets"},
+    "openmm": {"calculators"},
 }
 """Where these third-party packages may be imported."""
 
-IMPORTS_BY_NAME = {"import_path.py", "priors/registry.py", "priors/optional_package.py", "datasets/hugging_face.py"}
+IMPORTS_BY_NAME = {"import_path.py", "priors/optional_package.py", "datasets/hugging_face.py"}
 """Modules that import what the user's own options name, and what only they need."""
 
 

@@ -16,8 +16,11 @@ REQUIREMENTS = distribution("torchmdnet").requires or []
 """As in ``ase>=3.26`` and, of an extra, ``pytest>=8; extra == 'test'``."""
 
 CONDA_NAME = {"torch": "pytorch", "torch-geometric": "pytorch_geometric", "matplotlib": "matplotlib-base"}
-CONDA_NAME |= {"tblite": "tblite-python"}
+CONDA_NAME |= {"tblite": "tblite-python", "dftd3": "dftd3-python", "openmmml": "openmm-ml"}
 """Distributions that conda-forge calls something else."""
+
+OF_EXTRAS = {"openmm"}
+"""Packages of an extra, imported by files that no other file of the package imports."""
 
 
 def name_of(requirement: str) -> str:
@@ -40,7 +43,7 @@ def imported_packages() -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(str(node.module).split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"torchmdnet"}
+    return names - set(sys.stdlib_module_names) - {"torchmdnet"} - OF_EXTRAS
 
 
 def conda_requirements() -> dict[str, str]:

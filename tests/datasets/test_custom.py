@@ -63,3 +63,30 @@ def test_a_pattern_without_match_names_its_option(tmp_path: Path) -> None:
     globs = patterns(tmp_path) | {"forceglob": str(tmp_path / "nope*.npy")}
     with pytest.raises(FileNotFoundError, match="force_files: no file matches"):
         Custom(**globs)
+
+
+def test_names_parted_by_semicolons_belong_together_in_their_order(tmp_path: Path) -> None:
+    patterns(tmp_path)
+    kinds = {"coordglob": "coords", "embedglob": "embed", "energyglob": "energy", "forceglob": "forces"}
+    globs = {key: f"{tmp_path}/{kind}_1.npy;{tmp_path}/{kind}_0.npy" for key, kind in kinds.items()}
+    assert Custom(**globs).num_atoms.tolist() == [5, 5, 3, 3, 3]
+
+
+def test_energies_without_a_second_axis_are_the_same(tmp_path: Path) -> None:
+    globs = patterns(tmp_path)
+    energies = Custom(**globs).energies().tolist()
+    np.save(tmp_path / "energy_0.npy", np.load(tmp_path / "energy_0.npy")[:, 0])
+    assert Custom(**globs).energies().tolist() == energies
+
+
+def test_arguments_go_by_position_as_in_torchmd_net(tmp_path: Path) -> None:
+    globs = patterns(tmp_path)
+    by_position = Custom(*(globs[key] for key in ("coordglob", "embedglob", "energyglob", "forceglob")), 2)
+    assert by_position.energies().tolist() == Custom(**globs).energies().tolist()
+
+
+def test_transforms_and_filter_mean_what_they_mean_in_pyg(tmp_path: Path) -> None:
+    globs = patterns(tmp_path)
+    dataset = Custom(**globs, pre_filter=lambda sample: len(sample.z) == 5, transform=lambda sample: sample.z)
+    assert len(dataset) == 2
+    assert dataset[0].tolist() == METHANE.tolist()

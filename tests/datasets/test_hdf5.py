@@ -5,10 +5,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from dataset_files import METHANE, WATER, molecules, write_custom, write_hdf5
+from torch_geometric.data import Data
 
 from torchmdnet.datasets import HDF5, DatasetError
 from torchmdnet.datasets.hdf5 import write_as_hdf5
+from torchmdnet.priors import Atomref
 
 
 def test_types_once_a_molecule_or_once_a_frame_are_the_same(tmp_path: Path) -> None:
@@ -120,3 +123,39 @@ def test_write_as_hdf5_refuses_lists_of_different_length(tmp_path: Path) -> None
         write_as_hdf5({"pos": ["a", "b"], "z": ["c"]}, tmp_path / "a.h5")
     with pytest.raises(ValueError, match="must have pos and z"):
         write_as_hdf5({"pos": ["a"], "zz": ["c"]}, tmp_path / "a.h5")
+
+
+def test_transforms_and_filter_mean_what_they_mean_in_pyg(tmp_path: Path) -> None:
+    path = write_hdf5(tmp_path / "a.h5", molecules(WATER, count=3, seed=0), molecules(METHANE, count=2, seed=0))
+
+    def shift(sample: Data) -> Data:
+        sample.y = sample.y + 500.0
+        return sample
+
+    def mark(sample: Data) -> Data:
+        sample.mark = sample.y.item() + 1
+        return sample
+
+    plain = HDF5(path)
+    dataset = HDF5(path, transform=mark, pre_transform=shift, pre_filter=lambda sample: len(sample.z) == 5)
+    assert len(dataset) == 2
+    assert np.allclose(dataset.energies(), plain.energies()[3:] + 500.0)
+    assert dataset[1].mark == pytest.approx(plain[4].y.item() + 501.0)
+
+
+def test_a_file_of_forces_alone_is_read(tmp_path: Path) -> None:
+    frames = {name: molecules(WATER, count=3, seed=0)[name] for name in ("z", "pos", "neg_dy")}
+    assert HDF5(write_hdf5(tmp_path / "a.h5", frames)).fields == ("z", "pos", "neg_dy")
+
+
+def test_partial_charges_come_along(tmp_path: Path) -> None:
+    frames = molecules(WATER, count=3, seed=0)
+    sample = HDF5(write_hdf5(tmp_path / "a.h5", frames))[1]
+    assert np.array_equal(sample.partial_charges, frames["partial_charges"][1])
+
+
+def test_reference_energies_of_the_file_reach_the_prior(tmp_path: Path) -> None:
+    path = write_hdf5(tmp_path / "a.h5", molecules(WATER, count=3, seed=0), atomref=np.arange(10.0))
+    prior = Atomref(dataset=HDF5(path))
+    energy = prior.pre_reduce(torch.zeros(3, 1), torch.tensor(WATER), torch.zeros(3, 3), torch.zeros(3).long(), None)
+    assert energy.flatten().tolist() == [8.0, 1.0, 1.0]

@@ -1,12 +1,14 @@
-"""MD17 from files in place; fetching is tried on local addresses."""
+"""MD17 from files in place; fetching is tried on a server on this machine."""
 
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dataset_files import WATER, molecules, write_npz
+from file_server import FileServer, file_server
 
 from torchmdnet.datasets import MD17, DatasetError
 from torchmdnet.datasets import md17 as md17_module
@@ -59,6 +61,11 @@ def test_an_unknown_molecule_is_an_error_with_the_nearest(tmp_path: Path) -> Non
         MD17(tmp_path, molecules="etanol")
 
 
+def test_a_molecule_given_twice_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"molecule ' ethanol' is given twice"):
+        MD17(tmp_path, molecules="ethanol, ethanol")
+
+
 def test_no_molecule_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"molecules is missing; give dataset_arg"):
         MD17(tmp_path)
@@ -84,48 +91,63 @@ def test_a_broken_archive_is_named(tmp_path: Path) -> None:
         MD17(tmp_path, molecules="ethanol")
 
 
-def local(monkeypatch: pytest.MonkeyPatch, name: str, path: Path) -> None:
-    """Fetch a molecule from a local file."""
-    files = md17_module.MOLECULES[name]._replace(url=path.as_uri())
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with file_server() as served:
+        yield served
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    """Fetch a molecule from another address."""
+    files = tuple(file._replace(url=url) for file in md17_module.MOLECULES[name])
     monkeypatch.setitem(md17_module.MOLECULES, name, files)
 
 
-def test_a_missing_file_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    local(monkeypatch, "ethanol", write_npz(tmp_path / "server" / "published.npz", water()))
+def test_a_missing_file_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer) -> None:
+    content = write_npz(tmp_path / "published.npz", water()).read_bytes()
+    serve(monkeypatch, "ethanol", server.url("published.npz", content))
     assert len(MD17(tmp_path / "data", molecules="ethanol")) == 3
     assert (tmp_path / "data" / "raw" / "md17_ethanol.npz").is_file()
 
 
-def test_revised_files_are_taken_out_of_their_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revised_files_are_taken_out_of_their_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
+) -> None:
     write_npz(tmp_path / "rmd17_ethanol.npz", water(), revised=True)
     with tarfile.open(tmp_path / "rmd17.tar.bz2", "w:bz2") as bundle:
         bundle.add(tmp_path / "rmd17_ethanol.npz", "rmd17/npz_data/rmd17_ethanol.npz")
-    local(monkeypatch, "revised_ethanol", tmp_path / "rmd17.tar.bz2")
+    content = (tmp_path / "rmd17.tar.bz2").read_bytes()
+    revised = md17_module._revised("ethanol")[0]._replace(
+        url=server.url("a", content), size=len(content), checksum=None
+    )
+    monkeypatch.setitem(md17_module.MOLECULES, "revised_ethanol", (revised,))
     assert len(MD17(tmp_path / "data", molecules="revised ethanol")) == 3
     assert (tmp_path / "data" / "raw" / "rmd17" / "npz_data" / "rmd17_ethanol.npz").is_file()
 
 
-def test_coupled_cluster_files_are_taken_out_of_their_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coupled_cluster_files_are_taken_out_of_their_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
+) -> None:
     with zipfile.ZipFile(tmp_path / "published.zip", "w") as packed:
         for part in ("train", "test"):
             path = write_npz(tmp_path / f"aspirin_ccsd-{part}.npz", water())
             packed.write(path, path.name)
-    local(monkeypatch, "aspirin_CCSD", tmp_path / "published.zip")
+    serve(monkeypatch, "aspirin_CCSD", server.url("a.zip", (tmp_path / "published.zip").read_bytes()))
     assert len(MD17(tmp_path / "data", molecules="aspirin_CCSD")) == 6
 
 
-def test_an_archive_without_the_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with zipfile.ZipFile(tmp_path / "published.zip", "w") as packed:
+def test_an_archive_without_the_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    with zipfile.ZipFile(tmp_path / "raw" / "aspirin_ccsd.zip", "w") as packed:
         packed.writestr("other", "x")
-    local(monkeypatch, "aspirin_CCSD", tmp_path / "published.zip")
     with pytest.raises(FileNotFoundError, match=r"holds no aspirin_ccsd-test.npz, aspirin_ccsd-train.npz"):
-        MD17(tmp_path / "data", molecules="aspirin_CCSD")
+        MD17(tmp_path, molecules="aspirin_CCSD")
 
 
-def test_what_cannot_be_fetched_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    local(monkeypatch, "ethanol", tmp_path / "nowhere.npz")
-    with pytest.raises(
-        FileNotFoundError, match=r"raw/md17_ethanol.npz and cannot be fetched from file:.*; fetch it by"
-    ):
+def test_what_cannot_be_fetched_says_where_to_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
+) -> None:
+    serve(monkeypatch, "ethanol", f"{server.address}/nowhere.npz")
+    with pytest.raises(FileNotFoundError, match=r"raw/md17_ethanol.npz and cannot be fetched from http.*; fetch it by"):
         MD17(tmp_path / "data", molecules="ethanol")
-    assert [path.name for path in (tmp_path / "data" / "raw").iterdir()] == [".ethanol.lock"]
+    assert [path.name for path in (tmp_path / "data" / "raw").iterdir()] == [".md17_ethanol.npz.lock"]

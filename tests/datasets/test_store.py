@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchmdnet.datasets.frames import Frames
+from torchmdnet.datasets.frames import Frames, select
 from torchmdnet.datasets.store import Store, read_index
 from torchmdnet.datasets.store_build import StoreRequest, open_store
 from torchmdnet.datasets.validation import DatasetError
@@ -197,3 +197,40 @@ def test_frames_without_a_cell_stand_beside_frames_with_one(tmp_path: Path) -> N
     store = open_store(StoreRequest("Test", {}, [path], lambda: iter(blocks)))
     assert store.rows("pbc").tolist() == [[False] * 3] * 3 + [[True] * 3] * 3 + [[False] * 3] * 3
     assert store.rows("box")[:, 0, 0].tolist() == [0, 0, 0, 8, 8, 8, 0, 0, 0]
+
+
+def some_of_many() -> Iterator[Frames]:
+    """Every third of ten frames, in two blocks, and three frames that follow each other in another section."""
+    for first in (0, 5):
+        block = frames(1.0, count=5, first=first)
+        yield select(block, np.arange(first, first + 5) % 3 == 0)
+    yield frames(2.0, count=3, first=4)._replace(section="b")
+
+
+def test_frames_that_are_left_out_do_not_change_the_names_of_others(tmp_path: Path) -> None:
+    path = Source(tmp_path).path
+    store = open_store(StoreRequest("Test", {}, [path], some_of_many))
+    expected = [f"energy.txt, frame {number}" for number in (0, 3, 6, 9)]
+    expected += [f"energy.txt, group b, frame {number}" for number in (4, 5, 6)]
+    assert [store.frame_name(row) for row in range(7)] == expected
+    assert len(store.index.sections) == 2
+
+
+def test_faults_name_frames_by_their_number_in_the_file(tmp_path: Path) -> None:
+    def read() -> Iterator[Frames]:
+        block = next(iter(some_of_many()))
+        yield block._replace(y=np.array([1.0, np.nan]))
+
+    with pytest.raises(DatasetError, match=r"NaN or infinite energy: energy.txt, frame 3$"):
+        open_store(StoreRequest("Test", {}, [Source(tmp_path).path], read))
+
+
+def test_numbers_are_kept_only_where_frames_do_not_follow(tmp_path: Path) -> None:
+    assert "numbers" not in Source(tmp_path).open().index.arrays
+
+
+def test_a_selection_of_all_frames_is_the_same_block() -> None:
+    block = frames(1.0, count=4, first=7)
+    chosen = select(block, np.ones(4, dtype=bool))
+    assert chosen.frame_numbers().tolist() == block.frame_numbers().tolist() == [7, 8, 9, 10]
+    assert np.array_equal(np.asarray(chosen.pos), np.asarray(block.pos))

@@ -1,14 +1,16 @@
 """A user's own NumPy files: coordinates, atomic numbers, energies and forces side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from torchmdnet.datasets.file_units import FileUnits, file_units
 from torchmdnet.datasets.frames import Frames
+from torchmdnet.datasets.preparation import Preparation
 from torchmdnet.datasets.sources import find_files
 from torchmdnet.datasets.store_build import StoreRequest
 from torchmdnet.datasets.stored_dataset import StoredDataset
@@ -40,6 +42,9 @@ class Custom(StoredDataset):
         forceglob: forces, (frames, atoms, 3) each.
         preload_memory_limit: accepted as in TorchMD-NET; not needed, the data are memory-mapped.
         energy_unit, length_unit: of the numbers in the files; converted to eV and Å.
+        transform: applied to every sample when it is asked for.
+        pre_transform: applied to every sample before it is stored.
+        pre_filter: whether a sample is stored.
 
     Raises:
         FileNotFoundError: a pattern matches nothing.
@@ -56,6 +61,9 @@ class Custom(StoredDataset):
         *,
         energy_unit: str = "eV",
         length_unit: str = "Ang",
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
     ) -> None:
         globs = {
             "coord_files": coordglob,
@@ -66,14 +74,17 @@ class Custom(StoredDataset):
         found = {key: find_files(pattern, key) for key, pattern in globs.items() if pattern is not None}
         sets = _match(found)
         units = file_units(energy_unit, length_unit)
+        preparation = Preparation(pre_filter, pre_transform)
+        fields = {key: len(paths) for key, paths in found.items()}
         super().__init__(
             StoreRequest(
                 dataset="Custom",
-                arguments={"units": units._asdict(), "fields": {key: len(paths) for key, paths in found.items()}},
+                arguments={"units": units._asdict(), "fields": fields, **preparation.identity()},
                 # Coordinates first, so that a frame is named by its file of coordinates
                 sources=[path for paths in found.values() for path in paths],
-                read=lambda: _read(sets, units),
-            )
+                read=lambda: preparation.apply(_read(sets, units)),
+            ),
+            transform=transform,
         )
 
 

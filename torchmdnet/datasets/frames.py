@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ATOM_FIELDS", "FRAME_FIELDS", "LABELS", "Field", "Frames", "concatenate"]
+__all__ = ["ATOM_FIELDS", "FRAME_FIELDS", "LABELS", "Field", "Frames", "concatenate", "select"]
 
 Array = NDArray[np.generic]
 
@@ -48,7 +48,7 @@ LABELS = ("y", "neg_dy", "stress", "dp", "partial_charges")
 
 
 class Frames(NamedTuple):
-    """Consecutive frames of one section of one source file; None where the file has no such quantity."""
+    """Frames of one section of one source file, in order; None where the file has no such quantity."""
 
     file: int
     """Index of the file among the sources."""
@@ -80,6 +80,13 @@ class Frames(NamedTuple):
     """(1/V) dE/dstrain, eV/Å³. (n, 3, 3)"""
     dp: Array | None = None
     """Dipole moment, e Å. (n, 3)"""
+    numbers: Array | None = None
+    """Numbers of the frames within the section, where they do not simply follow ``first``. (n,)"""
+
+    def frame_numbers(self) -> NDArray[np.int64]:
+        """Number of each frame within the section. (n,)"""
+        follow = self.first + np.arange(len(self.num_atoms), dtype=np.int64)
+        return follow if self.numbers is None else np.asarray(self.numbers, dtype=np.int64)
 
     def get(self, field: str) -> Array | None:
         """The array of a field by its name."""
@@ -90,10 +97,25 @@ class Frames(NamedTuple):
         return tuple(name for name in (*ATOM_FIELDS, *FRAME_FIELDS) if self.get(name) is not None)
 
 
+def select(frames: Frames, kept: NDArray[np.bool_]) -> Frames:
+    """The frames of a block that are kept, under the numbers they have in the file. (n,)"""
+    atoms = np.repeat(kept, frames.num_atoms)
+    chosen: dict[str, Any] = {
+        name: np.asarray(frames.get(name))[atoms if name in ATOM_FIELDS else kept] for name in frames.present()
+    }
+    numbers = frames.frame_numbers()[kept]
+    first = int(numbers[0]) if len(numbers) else frames.first
+    return frames._replace(first=first, num_atoms=frames.num_atoms[kept], numbers=numbers, **chosen)
+
+
 def concatenate(parts: list[Frames]) -> Frames:
-    """Join frames that follow each other in one section and carry the same fields."""
+    """Join frames of one section that carry the same fields."""
     head = parts[0]
     joined: dict[str, Any] = {
         name: np.concatenate([np.asarray(part.get(name)) for part in parts]) for name in head.present()
     }
-    return head._replace(num_atoms=np.concatenate([part.num_atoms for part in parts]), **joined)
+    return head._replace(
+        num_atoms=np.concatenate([part.num_atoms for part in parts]),
+        numbers=np.concatenate([part.frame_numbers() for part in parts]),
+        **joined,
+    )

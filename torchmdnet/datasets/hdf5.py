@@ -1,15 +1,17 @@
 """HDF5 files in TorchMD-NET's layout: one group a molecule, frames stacked in each array."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from torchmdnet.datasets.file_units import FileUnits, file_units
 from torchmdnet.datasets.frames import ATOM_FIELDS, FRAME_FIELDS, Frames
+from torchmdnet.datasets.preparation import Preparation
 from torchmdnet.datasets.sources import find_files
 from torchmdnet.datasets.store_build import StoreRequest
 from torchmdnet.datasets.stored_dataset import StoredDataset
@@ -49,6 +51,9 @@ class HDF5(StoredDataset):
         filename: one or several files or patterns, in a list or parted by ``;``.
         dataset_preload_limit: accepted as in TorchMD-NET; not needed, the data are memory-mapped.
         energy_unit, length_unit: of the numbers in the file; converted to eV and Å.
+        transform: applied to every sample when it is asked for.
+        pre_transform: applied to every sample before it is stored.
+        pre_filter: whether a sample is stored.
 
     Raises:
         FileNotFoundError: a file does not exist or a pattern matches nothing.
@@ -62,17 +67,22 @@ class HDF5(StoredDataset):
         *,
         energy_unit: str = "eV",
         length_unit: str = "Ang",
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
     ) -> None:
         paths = find_files(filename)
         units = file_units(energy_unit, length_unit)
+        preparation = Preparation(pre_filter, pre_transform)
         super().__init__(
             StoreRequest(
                 dataset="HDF5",
-                arguments={"units": units._asdict()},
+                arguments={"units": units._asdict(), **preparation.identity()},
                 sources=paths,
-                read=lambda: _read(paths, units),
+                read=lambda: preparation.apply(_read(paths, units)),
                 metadata=lambda: _read_metadata(paths),
-            )
+            ),
+            transform=transform,
         )
         for name, value in self.metadata.items():
             if not hasattr(self, name):

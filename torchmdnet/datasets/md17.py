@@ -1,53 +1,42 @@
 """MD17: molecular dynamics of small molecules with DFT or coupled-cluster energies and forces."""
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from filelock import FileLock
+from torch_geometric.data import Data
 
-from torchmdnet.datasets.download import download, extract
-from torchmdnet.datasets.file_units import FileUnits, file_units
-from torchmdnet.datasets.frames import Frames
-from torchmdnet.datasets.npz_molecule import read_npz_molecule
-from torchmdnet.datasets.store_build import StoreRequest
-from torchmdnet.datasets.stored_dataset import StoredDataset
+from torchmdnet.datasets.file_units import file_units
+from torchmdnet.datasets.npz_molecule import molecule_names, read_npz_molecules
+from torchmdnet.datasets.published import PublishedDataset, PublishedFile
 
 __all__ = ["MD17", "MOLECULES"]
 
 SGDML_URL = "http://www.quantum-machine.org/gdml/data/npz"
-REVISED_URL = "https://figshare.com/ndownloader/files/23950376"
+REVISED_URL = "https://ndownloader.figshare.com/files/23950376"
 REVISED_ARCHIVE = "rmd17.tar.bz2"
 REVISED_FOLDER = "rmd17/npz_data"
+REVISED_CHECKSUM = "md5:cb1a927628d96f2e966025da4fb63d18"
+REVISED_BYTES = 1066301513
+
+Files = tuple[PublishedFile, ...]
 
 
-class _Files(NamedTuple):
-    """Where one molecule's frames are."""
-
-    folder: str
-    """Below ``raw``."""
-    train: str
-    test: str | None
-    """Second file of the coupled-cluster sets."""
-    archive: str | None
-    """Archive that holds them, None if the file itself is published."""
-    url: str
+def _plain(name: str) -> Files:
+    return (PublishedFile(name, f"{SGDML_URL}/{name}"),)
 
 
-def _plain(name: str) -> _Files:
-    return _Files("", name, None, None, f"{SGDML_URL}/{name}")
+def _coupled_cluster(stem: str) -> Files:
+    """Two files, for training and for testing."""
+    archive = f"{stem}.zip"
+    return tuple(PublishedFile(f"{stem}-{part}.npz", f"{SGDML_URL}/{archive}", archive) for part in ("train", "test"))
 
 
-def _coupled_cluster(stem: str) -> _Files:
-    return _Files("", f"{stem}-train.npz", f"{stem}-test.npz", f"{stem}.zip", f"{SGDML_URL}/{stem}.zip")
+def _revised(name: str) -> Files:
+    file = f"{REVISED_FOLDER}/rmd17_{name}.npz"
+    return (PublishedFile(file, REVISED_URL, REVISED_ARCHIVE, REVISED_CHECKSUM, REVISED_BYTES),)
 
 
-def _revised(name: str) -> _Files:
-    return _Files(REVISED_FOLDER, f"rmd17_{name}.npz", None, REVISED_ARCHIVE, REVISED_URL)
-
-
-MOLECULES: dict[str, _Files] = {
+MOLECULES: dict[str, Files] = {
     "aspirin": _plain("md17_aspirin.npz"),
     "benzene": _plain("md17_benzene2017.npz"),
     "ethanol": _plain("md17_ethanol.npz"),
@@ -78,17 +67,23 @@ MOLECULES: dict[str, _Files] = {
 """Molecules by name; naphthalene is also known under the misspelling that TorchMD-NET uses."""
 
 
-class MD17(StoredDataset):
+SPELLINGS = {" ": "_", "naphthalene": "naphtalene", "CCSD(T)": "CCSD_T"}
+
+
+class MD17(PublishedDataset):
     """MD17, its revised version and its coupled-cluster variants.
 
     Energies and forces are as published, in kcal/mol and kcal/mol/Å, unless ``energy_unit`` says what they are to be
-    converted from. Files are looked for in ``root/raw`` and fetched if they are not there.
+    converted from. Chmiela et al., Sci. Adv. 3, e1603015 (2017) and Nat. Commun. 9, 3887 (2018); revised: Christensen
+    and von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018 (2020).
 
     Args:
-        root: folder of the data set.
+        root: folder of the data set; files are looked for in ``root/raw`` and fetched if they are not there.
         molecules: name of a molecule, several in a list or parted by commas; see ``MOLECULES``.
         train: of the coupled-cluster variants, which come in two files: True the first, False the second, None both.
         energy_unit: "kcal/mol" converts to eV and eV/Å; "eV" keeps the numbers as they are.
+        transform, pre_transform, pre_filter: functions of samples, as of
+            :class:`~torchmdnet.datasets.published.PublishedDataset`.
 
     Raises:
         ValueError: a molecule is unknown.
@@ -103,61 +98,23 @@ class MD17(StoredDataset):
         train: bool | None = None,
         *,
         energy_unit: str = "eV",
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
     ) -> None:
-        folder = Path(root).expanduser().absolute()
-        names = _molecule_names(molecules)
+        names = molecule_names(molecules, MOLECULES, dataset="MD17", spellings=SPELLINGS)
         units = file_units(energy_unit, "Ang")
-        paths = [path for name in names for path in _fetch(folder / "raw", name, train=train)]
         super().__init__(
-            StoreRequest(
-                dataset="MD17",
-                arguments={"molecules": names, "train": train, "units": units._asdict()},
-                sources=paths,
-                read=lambda: _read(paths, units),
-                folder=folder / "processed",
-            )
+            root,
+            [file for name in names for file in _chosen(MOLECULES[name], train)],
+            lambda paths: read_npz_molecules(paths, units),
+            arguments={"molecules": names, "train": train, "units": units._asdict()},
+            transform=transform,
+            pre_transform=pre_transform,
+            pre_filter=pre_filter,
+            energy_unit="eV" if units.energy != 1.0 else "kcal/mol",
         )
-        self.energy_unit = "eV" if units.energy != 1.0 else "kcal/mol"
 
 
-def _read(paths: Sequence[Path], units: FileUnits) -> Iterator[Frames]:
-    for file, path in enumerate(paths):
-        yield from read_npz_molecule(path, file=file, units=units)
-
-
-def _molecule_names(molecules: str | Sequence[str] | None) -> list[str]:
-    listed = ", ".join(MOLECULES)
-    if not molecules:
-        raise ValueError(f"MD17: molecules is missing; give dataset_arg: {{molecules: NAME}}, NAME one of {listed}")
-    given = molecules.split(",") if isinstance(molecules, str) else list(molecules)
-    names = []
-    for name in given:
-        key = name.strip().replace(" ", "_").replace("naphthalene", "naphtalene")
-        key = key.replace("CCSD(T)", "CCSD_T")
-        if key not in MOLECULES:
-            close = difflib.get_close_matches(key, list(MOLECULES), n=1)
-            meant = f"; did you mean '{close[0]}'?" if close else ""
-            raise ValueError(f"MD17: molecule '{name}' is none of {listed}{meant}")
-        names.append(key)
-    return names
-
-
-def _fetch(raw: Path, name: str, *, train: bool | None) -> list[Path]:
-    files = MOLECULES[name]
-    folder = raw / files.folder
-    both = [files.train] if files.test is None else [files.train, files.test]
-    wanted = both if train is None or files.test is None else [files.train if train else files.test]
-    paths = [folder / file for file in wanted]
-    if all(path.is_file() for path in paths):
-        return paths
-    raw.mkdir(parents=True, exist_ok=True)
-    with FileLock(raw / f".{name}.lock"):
-        if files.archive is None:
-            if not paths[0].is_file():
-                download(files.url, paths[0])
-        elif not all(path.is_file() for path in paths):
-            archive = raw / files.archive
-            if not archive.is_file():
-                download(files.url, archive)
-            extract(archive, [path.name for path in paths], folder)
-    return paths
+def _chosen(files: Files, train: bool | None) -> Files:
+    return files if train is None or len(files) == 1 else files[:1] if train else files[1:]

@@ -1,7 +1,8 @@
 """NumPy archives of one molecule's trajectory, as sGDML and the revised MD17 publish them."""
 
+import difflib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,55 @@ from torchmdnet.datasets.file_units import FileUnits
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.validation import DatasetError
 
-__all__ = ["read_npz_molecule"]
+__all__ = ["molecule_names", "read_npz_molecule", "read_npz_molecules"]
 
 LAYOUTS = (
     {"z": "z", "pos": "R", "y": "E", "neg_dy": "F"},
     {"z": "nuclear_charges", "pos": "coords", "y": "energies", "neg_dy": "forces"},
 )
 BLOCK_ATOMS = 1 << 18
+
+
+def molecule_names(
+    molecules: str | Sequence[str] | None, known: Collection[str], *, dataset: str, spellings: Mapping[str, str]
+) -> list[str]:
+    """The molecules a user names, one in a string, several parted by commas or in a list.
+
+    Args:
+        molecules: what the user gave.
+        known: names there are.
+        dataset: name of the class, for messages.
+        spellings: what else parts of the names are known as.
+
+    Raises:
+        ValueError: no name is given, or one is unknown or given twice.
+    """
+    listed = ", ".join(known)
+    if not molecules:
+        raise ValueError(
+            f"{dataset}: molecules is missing; give dataset_arg: {{molecules: NAME}}, NAME one of {listed}"
+        )
+    names: list[str] = []
+    for name in molecules.split(",") if isinstance(molecules, str) else molecules:
+        key = str(name).strip()
+        for other, own in spellings.items():
+            key = key.replace(other, own)
+        if key not in known:
+            close = difflib.get_close_matches(key, list(known), n=1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            raise ValueError(f"{dataset}: molecule '{name}' is none of {listed}{meant}")
+        if key in names:
+            raise ValueError(
+                f"{dataset}: molecule '{name}' is given twice; its frames would be both trained and tested on"
+            )
+        names.append(key)
+    return names
+
+
+def read_npz_molecules(paths: Sequence[Path], units: FileUnits) -> Iterator[Frames]:
+    """Blocks of frames of several files, in order."""
+    for file, path in enumerate(paths):
+        yield from read_npz_molecule(path, file=file, units=units)
 
 
 def read_npz_molecule(path: Path, *, file: int, units: FileUnits) -> Iterator[Frames]:

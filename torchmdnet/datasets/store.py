@@ -1,8 +1,9 @@
 """The memory-mapped store under every data set: raw arrays in a folder and an index in JSON.
 
 ``index.json`` lists the arrays (type, shape), the source files they were made from and the sections of these files, so
-that a row can be traced back to its frame. Atoms of frame i are rows ``row_ptr[i]:row_ptr[i + 1]`` of the atom fields.
-A folder is whole when its index is there and every array has the size the index says.
+that a row can be traced back to its frame; where frames were left out, an array ``numbers`` has their numbers within
+the sections. Atoms of frame i are rows ``row_ptr[i]:row_ptr[i + 1]`` of the atom fields. A folder is whole when its
+index is there and every array has the size the index says.
 """
 
 import bisect
@@ -17,10 +18,22 @@ from numpy.typing import NDArray
 from torchmdnet.datasets.frames import ATOM_FIELDS, FRAME_FIELDS
 from torchmdnet.datasets.sources import Source, SourceStat
 
-__all__ = ["FORMAT_VERSION", "ArraySpec", "Gathered", "Section", "Store", "StoreIndex", "read_index", "write_index"]
+__all__ = [
+    "FORMAT_VERSION",
+    "NUMBERS",
+    "ArraySpec",
+    "Gathered",
+    "Section",
+    "Store",
+    "StoreIndex",
+    "read_index",
+    "write_index",
+]
 
 FORMAT_VERSION = 1
 INDEX_NAME = "index.json"
+NUMBERS = "numbers"
+"""Array with the number of each frame within its section, where they do not follow each other."""
 
 
 class ArraySpec(NamedTuple):
@@ -31,7 +44,7 @@ class ArraySpec(NamedTuple):
 
 
 class Section(NamedTuple):
-    """Rows that come from consecutive frames of one section of one source file."""
+    """Rows that come from one section of one source file, from consecutive frames unless the store has numbers."""
 
     start: int
     """First row in the store."""
@@ -151,13 +164,22 @@ class Store:
         arrays = {name: self._maps[name][atoms if name in ATOM_FIELDS else frames] for name in self.fields}
         return Gathered(num_atoms, arrays)
 
+    def section(self, row: int) -> Section:
+        """The section of a source file that a row comes from."""
+        return self.index.sections[bisect.bisect_right(self._starts, row) - 1]
+
+    def frame_number(self, row: int) -> int:
+        """Number of a row's frame within its section, counted from 0."""
+        section = self.section(row)
+        return int(self._maps[NUMBERS][row]) if NUMBERS in self._maps else section.first + row - section.start
+
     def frame_name(self, row: int) -> str:
         """Where a row comes from: file, group if any, and number of the frame there, counted from 0."""
-        section = self.index.sections[bisect.bisect_right(self._starts, row) - 1]
-        return name_frame(section, row, [source.stat.path for source in self.index.sources])
+        paths = [source.stat.path for source in self.index.sources]
+        return name_frame(self.section(row), self.frame_number(row), paths)
 
 
-def name_frame(section: Section, row: int, paths: Sequence[str]) -> str:
-    """``file.h5, group water, frame 17`` for a row of a section."""
+def name_frame(section: Section, number: int, paths: Sequence[str]) -> str:
+    """``file.h5, group water, frame 17`` for a frame of a section."""
     group = f", group {section.name}" if section.name else ""
-    return f"{Path(paths[section.file]).name}{group}, frame {section.first + row - section.start}"
+    return f"{Path(paths[section.file]).name}{group}, frame {number}"

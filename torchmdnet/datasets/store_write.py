@@ -1,5 +1,6 @@
 """Appending frames to the raw arrays of a store that is being built."""
 
+import bisect
 import os
 import warnings
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmdnet.datasets.frames import ATOM_FIELDS, FRAME_FIELDS, LABELS, Field, Frames
-from torchmdnet.datasets.store import ArraySpec, Section, name_frame
+from torchmdnet.datasets.store import NUMBERS, ArraySpec, Section, name_frame
 from torchmdnet.datasets.validation import DatasetError, Faults, find_faults
 
 __all__ = ["StoreWriter"]
@@ -40,6 +41,7 @@ class StoreWriter:
         self._streams: dict[str, BinaryIO] = {}
         self._faults = Faults()
         self._sections: list[Section] = []
+        self._numbers: list[NDArray[np.int64]] = []
         self._row_counts: list[NDArray[np.int64]] = []
         self._num_frames = 0
         self._num_atoms = 0
@@ -90,9 +92,13 @@ class StoreWriter:
                 stacklevel=2,
             )
         row_ptr = np.concatenate([[0], np.cumsum(np.concatenate(self._row_counts))]).astype(np.int64)
-        self._stream("row_ptr").write(row_ptr.tobytes())
-        arrays = {"row_ptr": ArraySpec("int64", row_ptr.shape)}
-        for name in self._streams.keys() - {"row_ptr"}:
+        indices = {"row_ptr": row_ptr}
+        if not self._frames_follow():
+            indices[NUMBERS] = np.concatenate(self._numbers)
+        arrays = {name: ArraySpec("int64", values.shape) for name, values in indices.items()}
+        for name, values in indices.items():
+            self._stream(name).write(values.astype(np.int64).tobytes())
+        for name in self._streams.keys() - indices.keys():
             rows = self._num_atoms if name in ATOM_FIELDS else self._num_frames
             arrays[name] = ArraySpec(FIELDS[name].dtype, (rows, *FIELDS[name].shape))
         for stream in self._streams.values():
@@ -119,16 +125,22 @@ class StoreWriter:
             stream.write(np.ascontiguousarray(values, dtype=field.dtype).data)
 
     def _add_section(self, frames: Frames) -> None:
-        if self._sections:
-            last = self._sections[-1]
-            follows = last.first + self._num_frames - last.start == frames.first
-            if last.file == frames.file and last.name == frames.section and follows:
-                return
-        self._sections.append(Section(self._num_frames, frames.file, frames.section, frames.first))
+        """Note where the frames come from."""
+        last = self._sections[-1] if self._sections else None
+        if last is None or last.file != frames.file or last.name != frames.section:
+            first = int(frames.frame_numbers()[0])
+            self._sections.append(Section(self._num_frames, frames.file, frames.section, first))
+        self._numbers.append(frames.frame_numbers())
 
     def _frame_name(self, row: int) -> str:
-        section = [section for section in self._sections if section.start <= row][-1]
-        return name_frame(section, row, self._paths)
+        section = self._sections[bisect.bisect_right(self._sections, row, key=lambda section: section.start) - 1]
+        return name_frame(section, int(np.concatenate(self._numbers)[row]), self._paths)
+
+    def _frames_follow(self) -> bool:
+        """Whether the frames of each section follow each other, so that no numbers need be kept."""
+        sizes = np.diff([*(section.start for section in self._sections), self._num_frames])
+        firsts = [section.first - section.start for section in self._sections]
+        return np.array_equal(np.concatenate(self._numbers), np.repeat(firsts, sizes) + np.arange(self._num_frames))
 
     def _check_shapes(self, frames: Frames) -> None:
         size, atoms = len(frames.num_atoms), int(frames.num_atoms.sum())

@@ -1,6 +1,6 @@
 """What every data set is: a torch ``Dataset`` of atomic systems over one memory-mapped store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,23 @@ class StoredDataset(Dataset[Data]):
     y (1, 1), neg_dy (n, 3) = forces, box (1, 3, 3), pbc (1, 3) bool, q (1,), s (1,), stress (1, 3, 3), dp (1, 3),
     partial_charges (n,), and frame (1,) int64, the number i. Everything that is not an integer or a flag is float64.
     Frames without a cell in a set that has cells carry a zero box and no periodic axis.
+
+    Args:
+        request: what is stored.
+        transform: applied to every sample when it is asked for; batches are then collated, which is slower.
+
+    Raises:
+        TypeError: ``transform`` cannot be called.
     """
 
     energy_unit: str = "eV"
     """Unit of the samples' energies; forces and stress are in it and Å."""
 
-    def __init__(self, request: StoreRequest) -> None:
+    def __init__(self, request: StoreRequest, *, transform: Callable[[Data], Data] | None = None) -> None:
+        if transform is not None and not callable(transform):
+            raise TypeError(f"transform is {transform!r}; a function of one sample was expected")
         self.name = request.dataset
+        self.transform = transform
         self.fitted_atomref: Tensor | None = None
         """Reference energies found from the energies, used where the source brings none. (max_z, 1)"""
         self._store = open_store(request)
@@ -43,7 +53,8 @@ class StoredDataset(Dataset[Data]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} frames (0 to {len(self) - 1}); {index} was asked for")
         tensors, _ = self._gather([index])
-        return Data(**tensors)
+        sample = Data(**tensors)
+        return sample if self.transform is None else self.transform(sample)
 
     def get_batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Several frames as one batch, in the order of ``indices``; the same as collating them one by one.
@@ -54,6 +65,8 @@ class StoredDataset(Dataset[Data]):
         Raises:
             IndexError: a number is out of range.
         """
+        if self.transform is not None:
+            return Batch.from_data_list([self[int(index)] for index in indices])
         tensors, num_atoms = self._gather(indices)
         size = len(num_atoms)
         ptr = np.zeros(size + 1, dtype=np.int64)

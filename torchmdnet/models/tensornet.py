@@ -1,5 +1,6 @@
 """TensorNet (Simeon and De Fabritiis 2023): a 3x3 tensor for each atom and channel, updated by matrix products."""
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -8,9 +9,10 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
+from torchmdnet.nn.atomwise import atomwise
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.radial import radial_basis
-from torchmdnet.nn.radial_tables import radial_message
+from torchmdnet.nn.radial_tables import TableCoordinate, radial_message
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.so3_convention import check_so3_convention, embedding_graph
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
@@ -33,11 +35,9 @@ class Interaction(TensorInteraction, TabulatedLayer):
         weights: Tensor = self.linears_scalar(functions, self.act)
         return weights
 
-    def forward(self, x: Tensor, graph: Graph, *, radial: RadialInput, kappa: Tensor | None) -> Tensor:
-        """x: (9, N, C), kappa: (N, 1) or None for 1 -> (9, N, C)"""
-        x, y = self.mixed(x)
-        message = radial_message(self.weights(radial), y, graph)
-        return self.updated(x, y, message=message, kappa=kappa)
+    def message(self, y: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
+        """The sum over neighbours. (9, N, C) -> (9, N, C)"""
+        return radial_message(self.weights(radial), y, graph)
 
 
 class TensorNet(Representation, TabulatedRadial):
@@ -118,8 +118,30 @@ class TensorNet(Representation, TabulatedRadial):
         radial = self.radial_input(graph, second_derivatives=second_derivatives)
         kappa = None if system.q is None else charge_factor(system.q, system.batch, self.linear.weight.dtype)
         seen = embedding_graph(graph, group=self.group, convention=self.so3_convention)
-        x = self.tensor_embedding(system.z, seen, radial=radial)
-        for layer in self.layers:
-            x = layer(x, graph, radial=radial, kappa=kappa)
-        features = self.act(self.linear(self.out_norm(part_squared_norms(x))))
-        return AtomFeatures(features, None, system)
+        saves_memory = isinstance(radial, TableCoordinate) and not second_derivatives and self.is_frozen()
+        # Sums over neighbours take turns with maps of single atoms.
+        x = self.tensor_embedding.surroundings(system.z, seen, radial=radial)
+        result = atomwise(self._enter, x, saves_memory=saves_memory)
+        for number, layer in enumerate(self._interactions()):
+            x, y = result
+            message = layer.message(y, graph, radial=radial)
+            result = atomwise(functools.partial(self._update, number), x, y, message, kappa, saves_memory=saves_memory)
+        return AtomFeatures(result[0], None, system)
+
+    def _enter(self, x: Tensor) -> tuple[Tensor, ...]:
+        """From the sum of the embedding to what the first layer needs."""
+        return self._prepare(0, self.tensor_embedding.scaled(x))
+
+    def _update(self, number: int, x: Tensor, y: Tensor, message: Tensor, kappa: Tensor | None) -> tuple[Tensor, ...]:
+        """From the sum of a layer to what the next one needs."""
+        return self._prepare(number + 1, self._interactions()[number].updated(x, y, message=message, kappa=kappa))
+
+    def _prepare(self, number: int, x: Tensor) -> tuple[Tensor, ...]:
+        """X and Y for layer ``number``; after the last, features. (9, N, C) -> twice (9, N, C), or (N, C)"""
+        layers = self._interactions()
+        if number < len(layers):
+            return layers[number].mixed(x)
+        return (self.act(self.linear(self.out_norm(part_squared_norms(x)))),)
+
+    def _interactions(self) -> list[Interaction]:
+        return [layer for layer in self.layers if isinstance(layer, Interaction)]

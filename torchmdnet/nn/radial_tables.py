@@ -49,6 +49,8 @@ class TableScale(NamedTuple):
     """u, in Å."""
     num_intervals: int
     """M"""
+    decay: float = DECAY_ACROSS
+    """a u"""
 
     def coordinate(self, distance: Tensor) -> Tensor:
         """Coordinate s of each distance. Shape kept."""
@@ -66,8 +68,27 @@ class TableScale(NamedTuple):
         return -rate * factor * torch.exp(-rate * distance)
 
     def _constants(self) -> tuple[float, float, float]:
-        end = math.exp(-DECAY_ACROSS)
-        return DECAY_ACROSS / self.cutoff, end, self.num_intervals / (1 - end)
+        end = math.exp(-self.decay)
+        return self.decay / self.cutoff, end, self.num_intervals / (1 - end)
+
+
+def decay_with_knot_at(lower: float, upper: float) -> float:
+    """The decay nearest to the usual one for which a knot of every table lies at the lower cutoff.
+
+    There the second derivative of the cutoff function jumps: within an interval it would cost two orders of accuracy.
+    """
+    if lower == 0:
+        return DECAY_ACROSS
+
+    def place(decay: float) -> float:
+        return (math.exp(-decay * lower / upper) - math.exp(-decay)) / (1 - math.exp(-decay))
+
+    wanted = min(max(round(FEWEST_INTERVALS * place(DECAY_ACROSS)), 1), FEWEST_INTERVALS - 1) / FEWEST_INTERVALS
+    least, most = DECAY_ACROSS / 10, DECAY_ACROSS * 10
+    for _ in range(100):  # place falls with the decay
+        middle = (least + most) / 2
+        least, most = (middle, most) if place(middle) > wanted else (least, middle)
+    return (least + most) / 2
 
 
 class TableCoordinate(NamedTuple):
@@ -93,7 +114,7 @@ RadialWeights = Tensor | TableWeights
 def radial_message(weights: RadialWeights, x: Tensor, graph: Graph) -> Tensor:
     """Weighted sum over neighbours. x: (9, N, C) -> (9, N, C)"""
     if isinstance(weights, TableWeights):
-        return table_message(weights.table, weights.s, x, graph)
+        return table_message(weights.table, weights.s, x.to(weights.table.dtype), graph)
     return tensor_message(weights, x, graph)
 
 
@@ -102,6 +123,8 @@ def radial_environment(
 ) -> Tensor:
     """Tensors of the atoms' surroundings. components: (E, 9), own, other: (N, C) -> (9, N, C)"""
     if isinstance(weights, TableWeights):
+        # Under autocast, linear maps give numbers of lower precision.
+        own, other = own.to(weights.table.dtype), other.to(weights.table.dtype)
         return table_environment(weights.table, weights.s, components=components, own=own, other=other, graph=graph)
     return tensor_environment(weights, components, own=own, other=other, graph=graph)
 
@@ -123,27 +146,35 @@ def build_tables(
             relative to the largest of those.
 
     Returns:
-        The scale, and a table (M, 4, ...) in float64 for each layer.
+        The scale, and for each layer a table (M, 4, ...) of the layer's type, on its device.
 
     Raises:
         ValueError: The tolerance is not positive or cannot be kept with 16384 intervals.
     """
     if not 0 < tolerance < 1:
         raise ValueError(f"the tolerance of radial tables must be between 0 and 1; got {tolerance}")
-    exact_basis = copy.deepcopy(basis).double()
-    functions = [_as_function(copy.deepcopy(layer).double(), exact_basis, weights) for layer in layers]
-    intervals, error = FEWEST_INTERVALS, math.inf
-    while intervals <= MOST_INTERVALS:
-        scale = TableScale(basis.cutoff_upper, intervals)
-        tables = [_tabulate(function, scale) for function in functions]
-        error = max(_error(table, function, scale) for table, function in zip(tables, functions, strict=True))
-        if error <= tolerance:
+    exact_basis = copy.deepcopy(basis).cpu().double()
+    functions = [_as_function(copy.deepcopy(layer).cpu().double(), exact_basis, weights) for layer in layers]
+    decay = decay_with_knot_at(basis.cutoff_lower, basis.cutoff_upper)
+    intervals = FEWEST_INTERVALS
+    while True:
+        scale = TableScale(basis.cutoff_upper, intervals, decay)
+        tables: list[Tensor] = []
+        for layer, function in zip(layers, functions, strict=True):
+            table = _tabulate(function, scale)
+            error = _error(table, function, scale)
+            if not error <= tolerance:  # or NaN
+                break
+            weight = next(layer.parameters())
+            tables.append(table.to(weight.device, weight.dtype))
+        if len(tables) == len(layers):
             return scale, tables
+        if intervals == MOST_INTERVALS:
+            raise ValueError(
+                f"radial tables with {MOST_INTERVALS} intervals have an error of {error:.1e}, more than the tolerance "
+                f"of {tolerance:.1e}: give a larger tolerance, or do without tables"
+            )
         intervals *= 2
-    raise ValueError(
-        f"radial tables with {MOST_INTERVALS} intervals have an error of {error:.1e}, more than the tolerance of "
-        f"{tolerance:.1e}: give a larger tolerance, or do without tables"
-    )
 
 
 class ValueAndSlope(NamedTuple):

@@ -74,8 +74,7 @@ class TabulatedRadial(nn.Module):
             layers, self.distance_expansion, weights=_distance_weights, tolerance=tolerance
         )
         for layer, table in zip(layers, tables, strict=True):
-            weight = next(layer.parameters())
-            layer.table = table.to(weight.device, weight.dtype)
+            layer.table = table
 
     def drop_radial_tables(self) -> None:
         """Let the layers evaluate their radial networks again."""

@@ -83,14 +83,15 @@ class TensorEmbedding(TabulatedLayer):
 
     def forward(self, z: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
         """z: (N,) -> (9, N, C)"""
+        return self.scaled(self.surroundings(z, graph, radial=radial))
+
+    def surroundings(self, z: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
+        """The sum over neighbours. z: (N,) -> (9, N, C)"""
         own, other = self._element_features(z)
-        x = radial_environment(
-            self.weights(radial),
-            edge_components(graph),
-            own=own,
-            other=other,
-            graph=graph,
-        )
+        return radial_environment(self.weights(radial), edge_components(graph), own=own, other=other, graph=graph)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Its parts mixed over channels and scaled, each atom alone. (9, N, C) -> (9, N, C)"""
         scale = self.init_norm(squared_norm(x))
         for linear in self.linears_scalar:
             scale = self.act(linear(scale))

@@ -10,9 +10,11 @@ from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import DefaultBox, neighbor_graph
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.priors.base import ExtraArgs
+from torchmdnet.priors.charges import given_charges
+from torchmdnet.priors.option_checks import number
 from torchmdnet.priors.pair_prior import PairPrior
 
-__all__ = ["Coulomb", "coulomb_energy", "nearest_image_share"]
+__all__ = ["Coulomb", "coulomb_energy", "nearest_image_share", "pair_radius"]
 
 COULOMB_JOULE_METRE = 2.3070775523e-28
 """e²/(4πε₀) in J m, CODATA 2018."""
@@ -78,6 +80,8 @@ class Coulomb(PairPrior):
         dataset: Any = None,
     ) -> None:
         super().__init__(distance_scale=distance_scale, energy_scale=energy_scale, dataset=dataset)
+        lower_switch_distance = number(lower_switch_distance, prior="Coulomb", option="lower_switch_distance")
+        upper_switch_distance = number(upper_switch_distance, prior="Coulomb", option="upper_switch_distance")
         if not 0 <= lower_switch_distance < upper_switch_distance:
             raise ValueError(
                 "Coulomb: want 0 <= lower_switch_distance < upper_switch_distance, "
@@ -106,17 +110,18 @@ class Coulomb(PairPrior):
             "nm_prefactor": self.nm_prefactor,
         }
 
+    @torch.compiler.disable(reason="the prior Coulomb lists all pairs, as many as there are: it is not compiled")
     def neighbors(self, system: System) -> Graph:
         """List the pairs within a radius that holds the nearest image of every pair."""
         system = self.distance(system)
-        return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=_radius(system), loop=False)
+        return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=pair_radius(system), loop=False)
 
     def pair_energies(self, graph: Graph, system: System, extra_args: ExtraArgs = None) -> Tensor:
         """Energy of the pair that each edge belongs to, zero for all but the nearest images. (E,)"""
-        charges = _charges(system, extra_args)
+        charges = given_charges(system, extra_args, prior="Coulomb")
         nm = self.distance_scale * 1e9
         energy = coulomb_energy(
-            graph.distance * nm,
+            self.edge_lengths(graph) * nm,
             charges.index_select(0, graph.receiver) * charges.index_select(0, graph.sender),
             lower=self.lower_switch_distance,
             upper=self.upper_switch_distance,
@@ -136,7 +141,7 @@ def nearest_image_share(graph: Graph, num_atoms: int) -> Tensor:
 
 
 @torch.no_grad()
-def _radius(system: System) -> float:
+def pair_radius(system: System) -> float:
     """Bound on the distance of any pair at its nearest image, in any of the systems."""
     if system.z.shape[0] == 0:
         return 1.0
@@ -152,16 +157,3 @@ def _radius(system: System) -> float:
         )
         radius = torch.where(periodic.all(1), 0.0, radius) + 0.5 * (edges * periodic).sum(1)
     return float(radius.max()) * 1.001 + 1e-3
-
-
-def _charges(system: System, extra_args: ExtraArgs) -> Tensor:
-    """Partial charge of each atom. (N,)"""
-    if extra_args is None or "partial_charges" not in extra_args:
-        raise KeyError(
-            "the prior Coulomb needs the charge of each atom: pass extra_args={'partial_charges': (N,) tensor}, "
-            "or train on a data set that has the field partial_charges"
-        )
-    charges: Tensor = extra_args["partial_charges"]
-    if charges.numel() != system.z.shape[0]:
-        raise ValueError(f"Coulomb: {charges.numel()} partial charges for {system.z.shape[0]} atoms")
-    return charges.reshape(-1).to(system.pos.dtype)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.priors.base import ExtraArgs
+from torchmdnet.priors.option_checks import positive
 from torchmdnet.priors.pair_prior import PairPrior, atomic_number_table, look_up_types
 from torchmdnet.units import AVOGADRO
 
@@ -82,7 +83,7 @@ class D2(PairPrior):
         self.register_buffer("Z_map", table)
         self.register_buffer("C_6", torch.tensor(C6, dtype=torch.float64))
         self.register_buffer("R_r", torch.tensor(RADIUS, dtype=torch.float64) * 0.1)
-        self.cutoff_distance = cutoff_distance
+        self.cutoff_distance = positive(cutoff_distance, prior="D2", option="cutoff_distance")
         self.max_num_neighbors = max_num_neighbors
         self.distances = NeighborList(0.0, cutoff_distance, loop=False)
 
@@ -106,7 +107,7 @@ class D2(PairPrior):
         z = look_up_types(system.z, self.Z_map, prior="D2", lowest=1)
         c6, radius = self.C_6.to(system.pos.dtype)[z], self.R_r.to(system.pos.dtype)[z]
         energy = d2_energy(
-            graph.distance * (self.distance_scale * 1e9),
+            self.edge_lengths(graph) * (self.distance_scale * 1e9),
             torch.sqrt(c6.index_select(0, graph.receiver) * c6.index_select(0, graph.sender)),
             radius=radius.index_select(0, graph.receiver) + radius.index_select(0, graph.sender),
         )

@@ -9,25 +9,18 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.ops.scatter import scatter_sum
-from torchmdnet.priors.base import BasePrior, ExtraArgs
-from torchmdnet.units import EV_IN_JOULE
+from torchmdnet.priors.base import ExtraArgs
+from torchmdnet.priors.energy_prior import EnergyPrior, setting
 
-__all__ = ["PairPrior", "atomic_number_table", "look_up_types", "setting"]
-
-METRES_PER_ANGSTROM = 1e-10
+__all__ = ["PairPrior", "atomic_number_table", "look_up_types"]
 
 
-class PairPrior(BasePrior):
-    """A sum over pairs, periodic or not; half of each pair's energy belongs to either atom.
+CONTACT_METRE = 1e-14
+"""Nearer atoms count as this far apart: those at one place have a huge energy and not an infinite one."""
 
-    Energies are in units of ``energy_scale`` Joules, lengths in units of ``distance_scale`` metres. Each is taken from
-    the argument, else from the data set's attribute of that name, else it is eV or Å.
-    """
 
-    def __init__(self, *, distance_scale: float | None, energy_scale: float | None, dataset: Any) -> None:
-        super().__init__(dataset=dataset)
-        self.distance_scale = float(setting("distance_scale", distance_scale, dataset, METRES_PER_ANGSTROM))
-        self.energy_scale = float(setting("energy_scale", energy_scale, dataset, EV_IN_JOULE))
+class PairPrior(EnergyPrior):
+    """A sum over pairs, periodic or not; half of each pair's energy belongs to either atom."""
 
     @abstractmethod
     def neighbors(self, system: System) -> Graph:
@@ -37,33 +30,15 @@ class PairPrior(BasePrior):
     def pair_energies(self, graph: Graph, system: System, extra_args: ExtraArgs) -> Tensor:
         """Energy of the pair that each edge belongs to. (E,)"""
 
+    def edge_lengths(self, graph: Graph) -> Tensor:
+        """Length of each edge, none of them zero. (E,)"""
+        return graph.distance.clamp(min=CONTACT_METRE / self.distance_scale)
+
     def atom_energies(self, system: System, extra_args: ExtraArgs = None) -> Tensor:
         """Half the energy of each atom's pairs. (N, 1)"""
         graph = self.neighbors(system)
         energies = self.pair_energies(graph, system, extra_args)
         return 0.5 * scatter_sum(energies, graph.receiver, system.z.shape[0]).unsqueeze(1)
-
-    def post_reduce(
-        self,
-        y: Tensor,
-        z: Tensor,
-        pos: Tensor,
-        batch: Tensor,
-        box: Tensor | None = None,
-        extra_args: ExtraArgs = None,
-    ) -> Tensor:
-        """Add the energy of the pairs. y: (B, 1) -> (B, 1)"""
-        pbc = None if extra_args is None else extra_args.get("pbc")
-        system = System(z=z, pos=pos, batch=batch, num_systems=y.shape[0], box=box, pbc=pbc)
-        return y + scatter_sum(self.atom_energies(system, extra_args), batch, y.shape[0])
-
-
-def setting(name: str, given: Any, dataset: Any, default: Any) -> Any:
-    """Take a setting from the argument, else from the data set, else the default."""
-    if given is not None:
-        return given
-    from_dataset = getattr(dataset, name, None)
-    return default if from_dataset is None else from_dataset
 
 
 def look_up_types(z: Tensor, atomic_number: Tensor, *, prior: str, lowest: int = 0) -> Tensor:

@@ -88,7 +88,7 @@ class ZBL(PairPrior):
         """Energy of the pair that each edge belongs to. (E,)"""
         z = look_up_types(system.z, self.atomic_number, prior="ZBL")
         return zbl_energy(
-            graph.distance,
+            self.edge_lengths(graph),
             z.index_select(0, graph.receiver),
             z_j=z.index_select(0, graph.sender),
             cutoff=self.cutoff_distance,
