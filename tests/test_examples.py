@@ -59,6 +59,8 @@ def test_the_training_example_leaves_a_checkpoint(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("script", [path for path in SCRIPTS if path.name != "01_train.py"], ids=lambda path: path.name)
 def test_the_example_runs(script: Path, checkpoint: Path, tmp_path: Path) -> None:
+    if script.name == "06_openmm.py":
+        pytest.importorskip("openmm", reason="OpenMM is not installed (extra 'openmm')")
     printed = run_script(script, str(checkpoint), folder=tmp_path)
     assert printed
     assert "nan" not in printed.lower()

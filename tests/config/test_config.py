@@ -47,7 +47,7 @@ def test_values_take_the_type_of_their_option(key, given, expected):
         ({"derivative": "maybe"}, "derivative: got 'maybe', expected true or false"),
         ({"precision": 12}, "precision: got 12, expected 16 or 32 or 64 or 16-mixed or bf16-mixed"),
         ({"train_loss": "mae"}, "train_loss: got 'mae', expected mse_loss or l1_loss or huber_loss"),
-        ({"dataset_arg": "x"}, "dataset_arg: got 'x', expected a mapping or none"),
+        ({"dataset_arg": "x"}, """dataset_arg: got 'x', expected a mapping such as {"name": 1} or none"""),
         ({"ema_decay": 1.5}, "ema_decay: got 1.5, expected a number or none, above 0 and below 1"),
         ({"cutoff_lower": 6.0}, "cutoff_lower: got 6, expected below cutoff_upper (5)"),
         ({"derivative": True, "atom_filter": 1}, "atom_filter: got 1, expected -1 with derivative: true"),
@@ -88,3 +88,19 @@ def test_every_option_has_a_help_text():
 def test_configuration_survives_a_round_trip_through_a_dictionary():
     config = Config.from_dict({"lr": "1e-3", "prior_model": {"Atomref": {"max_z": 10}}, "train_size": 0.5})
     assert Config.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"check_errors": True, "format_version": 1, "dtype": "float"}, {}),
+        ({"prior_args": []}, {}),
+        (
+            {"prior_model": ["Atomref", {"ZBL": {"cutoff_distance": 4.0}}], "prior_args": [{"max_z": 9}, {}]},
+            {"prior_model": [{"Atomref": {"max_z": 9}}, {"ZBL": {}}]},
+        ),
+        ({"prior_model": "Atomref", "prior_args": {"max_z": 9}}, {"prior_model": [{"Atomref": {"max_z": 9}}]}),
+    ],
+)
+def test_keys_of_other_files_are_left_out_or_joined(given, expected):
+    assert Config.convert(given) == expected

@@ -5,6 +5,8 @@ import torch
 from random_systems import dense_system, graph_of, make_system
 from torch import Tensor
 
+from torchmdnet.neighbors import neighbor_pairs
+
 EYE = torch.eye(3)[None]
 FLAT = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [1, 1, 0]]])
 NEARLY_FLAT = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [1, 1, 1e-8]]])
@@ -131,3 +133,16 @@ def test_an_error_leaves_the_next_search_right() -> None:
         graph_of(system._replace(pos=system.pos * torch.nan))
     for a, b in zip(graph_of(system), before, strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("num_atoms", [1, 40])
+def test_more_pairs_than_an_int32_counts_are_refused_before_they_are_listed(num_atoms: int) -> None:
+    edge = 0.005 * num_atoms ** (1 / 3)
+    pos = edge * torch.rand(num_atoms, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(RuntimeError, match="more than 2147483647 pairs: use a shorter cutoff"):
+        neighbor_pairs(pos, box=edge * torch.eye(3, dtype=torch.float64), cutoff_upper=10.0)
+
+
+def test_a_capacity_is_an_integer() -> None:
+    with pytest.raises(TypeError, match=r"the capacity is a number of rows, an integer, not 5\.5"):
+        neighbor_pairs(torch.zeros(2, 3), cutoff_upper=1.0, capacity=5.5)

@@ -170,7 +170,7 @@ def test_a_users_own_data_set_is_used(tmp_path: Path) -> None:
     ("changes", "error", "message"),
     [
         ({"dataset": "extxyz"}, ValueError, r"dataset: 'extxyz' is none of HDF5, .*; did you mean 'ExtXYZ'\?"),
-        ({"dataset": None}, ValueError, "dataset: no data set is named; choose one of HDF5, Custom, MD17, ExtXYZ"),
+        ({"dataset": None}, ValueError, "dataset: no data set is named; choose one of HDF5, Custom, QM9, "),
         ({"dataset_root": "nope/*.xyz"}, FileNotFoundError, r"dataset_root: no file matches 'nope/\*\.xyz'"),
         ({"val_dataset_root": "nope.xyz"}, FileNotFoundError, "val_dataset_root: there is no file 'nope.xyz'"),
         ({"dataset_arg": {"enrgy_key": "E"}}, ValueError, "'enrgy_key' is not an argument of ExtXYZ .*'energy_key'"),

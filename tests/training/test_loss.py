@@ -77,3 +77,8 @@ def test_smoothing_starts_anew_without_a_state():
     smoother = LossSmoother()
     smoother.load([], rank=0, num_processes=1)
     assert smoother("y", torch.tensor(2.0), alpha=0.5).item() == 2.0
+
+
+def test_names_a_value_that_the_loss_does_not_take():
+    with pytest.raises(ValueError, match=r"huber_loss does not take delta: -1 \(huber_loss does not support"):
+        loss_function("huber_loss", {"delta": -1})

@@ -12,6 +12,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
+from torchmdnet.config.foreign_keys import ForeignKeyError, without_foreign_keys
 from torchmdnet.config.schema import (
     OPTION_GROUPS,
     DataConfig,
@@ -24,15 +25,15 @@ from torchmdnet.config.schema import (
 
 __all__ = ["Config", "ConfigError", "build_parser", "nearest"]
 
-DROPPED_KEYS = frozenset({"check_errors"})
-"""Keys of TorchMD-NET's files that mean nothing here and are left out."""
-
 _LIMITS = {
     "at_least": (lambda value, limit: value >= limit, "at least"),
     "above": (lambda value, limit: value > limit, "above"),
     "at_most": (lambda value, limit: value <= limit, "at most"),
     "below": (lambda value, limit: value < limit, "below"),
 }
+
+
+_MAPPING = 'a mapping such as {"name": 1}'
 
 
 class ConfigError(ValueError):
@@ -81,9 +82,7 @@ def _allowed(item: "dataclasses.Field[Any]") -> str:
     parts: list[str] = []
     for kind in getattr(item.type, "__args__", None) or (item.type,):
         name = getattr(kind, "__name__", str(kind))
-        word = names.get(
-            name, "a mapping" if name.startswith("dict") else "a list" if name.startswith("list") else None
-        )
+        word = names.get(name, _MAPPING if name.startswith("dict") else "a list" if name.startswith("list") else None)
         parts.append(word if word is not None else repr(kind).strip("'") if not isinstance(kind, type) else name)
     return " or ".join(dict.fromkeys(parts))
 
@@ -137,9 +136,11 @@ class Config(RunConfig, DataConfig, ModelConfig, LossConfig, OptimizationConfig,
         fields = {item.name: item for item in dataclasses.fields(cls)}
         where = f" ({source})" if source else ""
         typed = {}
-        for key, value in options.items():
-            if key in DROPPED_KEYS:
-                continue
+        try:
+            own = without_foreign_keys(options)
+        except ForeignKeyError as error:
+            raise ConfigError(f"{error}{where}") from error
+        for key, value in own.items():
             if key not in fields:
                 raise ConfigError(f"unknown option '{key}'{where}{nearest(str(key), fields)}")
             try:

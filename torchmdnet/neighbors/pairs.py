@@ -52,11 +52,13 @@ def neighbor_pairs(
     Raises:
         ValueError: cutoffs out of order, NaN or infinite positions or cells, a singular cell on a periodic axis, wrong
             shapes, a system number that is negative or not below ``num_systems``.
-        TypeError: positions that are not float32 or float64, a batch that is not int64.
+        TypeError: positions that are not float32 or float64, a batch that is not int64, a capacity that is no integer.
         RuntimeError: more pairs than ``capacity``; more than 2147483647 pairs.
     """
     check_cutoffs(cutoff_lower, cutoff_upper)
     _check_types(pos=pos, batch=batch, box=box, pbc=pbc)
+    if isinstance(capacity, float):
+        raise TypeError(f"the capacity is a number of rows, an integer, not {capacity}")
     if capacity is not None and capacity < 0:
         raise ValueError(f"the capacity must not be negative, not {capacity}; leave it out for as many rows as needed")
     if batch is None:

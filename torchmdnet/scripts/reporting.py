@@ -20,6 +20,7 @@ __all__ = ["quiet_lightning", "run_command"]
 SUCCESS, FAILURE, WRONG_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 _PACKAGE = Path(torchmdnet.__file__).parent
+_SERVICES = frozenset({"wandb.errors", "wandb.errors.errors"})
 _LOST_PEER = ("gloo", "nccl", "connection", "timed out", "timeout")
 
 
@@ -73,10 +74,10 @@ def _stopped(name: str, stop: BaseException) -> int:
 
 
 def _is_users(error: Exception) -> bool:
-    """Raised on purpose by this package, or by the system about a file."""
-    if isinstance(error, (OSError, MisconfigurationException)):
+    """Raised on purpose by this package, or by the system about a file, or by a service about its account."""
+    if isinstance(error, (OSError, MisconfigurationException)) or type(error).__module__ in _SERVICES:
         return True
-    if not isinstance(error, (ValueError, TypeError, KeyError)):
+    if not isinstance(error, (ValueError, TypeError, KeyError, ModuleNotFoundError)):
         return False
     origin = traceback.extract_tb(error.__traceback__)[-1]
     return Path(origin.filename).is_relative_to(_PACKAGE) and (origin.line or "").startswith("raise ")

@@ -1,13 +1,18 @@
 """``torchmd-train``: train a model from a YAML file and options, and print its errors."""
 
 import sys
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
 from torchmdnet.checkpoint import load_checkpoint
-from torchmdnet.config import Config, parse_arguments, read_command_line, read_yaml
+from torchmdnet.config import Config, build_parser, parse_arguments, read_command_line, read_yaml
+from torchmdnet.datasets import DATASETS
+from torchmdnet.models import MODELS
+from torchmdnet.outputs import OUTPUTS
+from torchmdnet.priors import PRIORS
 from torchmdnet.scripts.reporting import quiet_lightning, run_command
 from torchmdnet.training.distributed import disconnect, is_rank_zero
 from torchmdnet.training.run import TrainingResult, train
@@ -24,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(argv: Sequence[str]) -> None:
+    if not {"-h", "--help"}.isdisjoint(argv):
+        build_parser().epilog = _names()
     config = read_config(argv)
     quiet_lightning()
     with _logged(Path(config.log_dir) / "log" if config.redirect and is_rank_zero() else None):
@@ -31,6 +38,14 @@ def _command(argv: Sequence[str]) -> None:
         if is_rank_zero():
             _print_files(result)
     disconnect()
+
+
+def _names() -> str:
+    """What the options that name a class can name."""
+    registries: dict[str, Iterable[str]] = {"dataset": DATASETS, "model": MODELS, "prior_model": PRIORS}
+    registries["output_model"] = [name for name in OUTPUTS if not name.startswith("Equivariant")]
+    lists = [f"{option} is one of {', '.join(names)}." for option, names in registries.items()]
+    return " ".join([*lists, "A data set or prior of your own is named by its import path, my_module.MyClass."])
 
 
 def read_config(argv: Sequence[str]) -> Config:
@@ -76,7 +91,7 @@ class _Tee:
 
 @contextmanager
 def _logged(path: Path | None) -> Iterator[None]:
-    """What is printed also goes to a file."""
+    """What is printed also goes to a file, and so does what ends the run."""
     if path is None:
         yield
         return
@@ -86,7 +101,11 @@ def _logged(path: Path | None) -> Iterator[None]:
         redirect_stdout(_Tee(sys.stdout, file)),
         redirect_stderr(_Tee(sys.stderr, file)),
     ):
-        yield
+        try:
+            yield
+        except Exception:
+            traceback.print_exc(file=file)
+            raise
 
 
 if __name__ == "__main__":

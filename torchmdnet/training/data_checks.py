@@ -1,5 +1,6 @@
 """Whether a data set holds what the options of a run ask of it; told before training starts."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,13 @@ def check_data(dataset: Any, options: Mapping[str, Any]) -> None:
     if not {*labels} & {*fields} and options["y_weight"] > 0 and not (derivative and "neg_dy" in fields):
         what = "energies" if labels == ("y",) else f"{' or '.join(labels)} for {options['output_model']}"
         raise DatasetError(f"y_weight: {options['y_weight']}, but the data set {dataset.name} has no {what}")
+    if not {*labels} & {*fields} and options["y_weight"] > 0:
+        what = "energies" if labels == ("y",) else " or ".join(labels)
+        warnings.warn(
+            f"the data set {dataset.name} has no {what}: y_weight: {options['y_weight']} has no effect, training is on "
+            "forces alone; y_weight: 0 says so",
+            stacklevel=2,
+        )
     if options["standardize"] and "y" not in fields:
         raise DatasetError(f"standardize: true, but the data set {dataset.name} has no energies ({_listed(fields)})")
     _check_elements(dataset, options["max_z"])

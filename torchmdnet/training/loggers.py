@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from torchmdnet.training.distributed import is_rank_zero
+from torchmdnet.training.wandb_run import check_wandb, create_wandb_logger
 
-__all__ = ["MetricsCSV", "create_loggers"]
+__all__ = ["MetricsCSV", "check_loggers", "create_loggers"]
 
 Row = dict[str, str]
 
@@ -89,6 +90,16 @@ class MetricsCSV(Logger):
         os.replace(temporary, self.path)
 
 
+def check_loggers(options: Mapping[str, Any]) -> None:
+    """Whether the loggers that the options ask for are to be had, before anything costly is done.
+
+    Raises:
+        ModuleNotFoundError: A package is not installed.
+    """
+    if options["wandb_use"]:
+        check_wandb()
+
+
 def create_loggers(options: Mapping[str, Any], *, resumed_epoch: int | None = None) -> list[Logger]:
     """The loggers that the options ask for.
 
@@ -107,14 +118,5 @@ def create_loggers(options: Mapping[str, Any], *, resumed_epoch: int | None = No
     if options["tensorboard_use"]:
         loggers.append(TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False))
     if options["wandb_use"]:
-        identity = options["wandb_resume_from_id"]
-        loggers.append(
-            WandbLogger(
-                name=options["wandb_name"],
-                project=options["wandb_project"],
-                id=identity,
-                resume="must" if identity else None,
-                save_dir=folder,
-            )
-        )
+        loggers.append(create_wandb_logger(options))
     return loggers

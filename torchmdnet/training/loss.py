@@ -28,7 +28,7 @@ def loss_function(name: str, arguments: Mapping[str, Any] | None = None) -> Loss
         arguments: Its own arguments, such as ``{"delta": 0.1}`` of ``huber_loss``.
 
     Raises:
-        ValueError: No such loss, or it has no such argument.
+        ValueError: No such loss, it has no such argument, or none of that value.
     """
     if name not in LOSSES:
         raise ValueError(f"train_loss: got '{name}', expected one of {', '.join(LOSSES)}")
@@ -39,7 +39,13 @@ def loss_function(name: str, arguments: Mapping[str, Any] | None = None) -> Loss
             raise ValueError(
                 f"train_loss_arg: {name} has no argument '{argument}', expected {', '.join(sorted(allowed))}"
             )
-    return functools.partial(function, reduction="sum", **(arguments or {}))
+    loss = functools.partial(function, reduction="sum", **(arguments or {}))
+    try:
+        loss(torch.zeros(1), torch.zeros(1))
+    except (RuntimeError, TypeError, ValueError) as error:
+        given = ", ".join(f"{key}: {value!r}" for key, value in (arguments or {}).items())
+        raise ValueError(f"train_loss_arg: {name} does not take {given} ({error})") from error
+    return loss
 
 
 def mean_share(

@@ -14,7 +14,8 @@ from torchmdnet.training.checkpointing import EpochCheckpoint
 from torchmdnet.training.data import DataModule
 from torchmdnet.training.distributed import is_rank_zero
 from torchmdnet.training.evaluation import EvaluationResult
-from torchmdnet.training.loggers import create_loggers
+from torchmdnet.training.loggers import check_loggers, create_loggers
+from torchmdnet.training.loss import loss_function
 from torchmdnet.training.module import LNNP
 from torchmdnet.training.parity import plot_parity
 from torchmdnet.training.progress import RunProgress
@@ -54,10 +55,12 @@ def train(config: Config) -> TrainingResult:
     options = config.to_dict()
     check_names(options)
     choose_devices(options)
+    loss_function(options["train_loss"], options["train_loss_arg"])
+    check_loggers(options)
     resumed_epoch = _check_resumption(options)
     folder = Path(options["log_dir"])
     if is_rank_zero():
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         config.save(folder / "input.yaml")
     pl.seed_everything(options["seed"], workers=True, verbose=False)
     data = DataModule(options)
@@ -83,6 +86,13 @@ def train(config: Config) -> TrainingResult:
     return TrainingResult(Path(best), checkpoint.last_path, module, errors)
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"log_dir: '{folder}' cannot be made: {error.strerror}") from error
+
+
 def _weights(path: str | Path) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = load_checkpoint(path)["state_dict"]
     return weights
@@ -91,7 +101,11 @@ def _weights(path: str | Path) -> dict[str, torch.Tensor]:
 def _check_resumption(options: Mapping[str, Any]) -> int | None:
     """First epoch of a resumed run, None if the run starts anew."""
     if options["load_model"] is None:
+        if options["reset_trainer"]:
+            raise ConfigError("reset_trainer: true takes the weights of the checkpoint load_model, which is not given")
         return None
+    if options["reset_trainer"] and options["load_weights"] is not None:
+        raise ConfigError("load_weights and load_model with reset_trainer: true both name weights; give one of them")
     content = load_checkpoint(options["load_model"])
     if options["reset_trainer"]:
         return None
