@@ -119,7 +119,8 @@ def load_model(
     handedness = {key: stored[key] for key in ("so3_convention",) if key in stored}
     options = (stored if args is None else handedness | migrate_options(args)) | overrides
     model = create_model(options)
-    _copy_weights(model, content["weights"], source=str(filepath))
+    weights = _with_coulomb_box(content["weights"], model)
+    _copy_weights(model, weights, source=str(filepath))
     if stored.get("remove_ref_energy"):
         _switch_reference_energies(model, on=kwargs.get("remove_ref_energy") is False)
     if kwargs.get("static_shapes"):
@@ -178,6 +179,13 @@ def _check_handedness(model: TorchMD_Net, stored: Mapping[str, Any], *, source: 
             f"the weights in '{source}' are those of an SO(3) model in the convention of TorchMD-NET {theirs}, the "
             f"model has that of {own}, its mirror image: use so3_convention: {theirs}"
         )
+
+
+def _with_coulomb_box(weights: Mapping[str, torch.Tensor], model: TorchMD_Net) -> dict[str, torch.Tensor]:
+    """The weights with the box of a head that has one: ``coulomb_cutoff`` may be given, or taken away, on loading."""
+    key = "output_model.distance.box"
+    others = {name: value for name, value in weights.items() if name != key}
+    return others | {key: weights.get(key, torch.zeros(3, 3))} if key in model.state_dict() else others
 
 
 def _copy_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], *, source: str) -> None:

@@ -11,7 +11,7 @@ from tiny import small_model, small_options
 
 from torchmdnet.calculators import TMDNETCalculator
 from torchmdnet.factory import create_model
-from torchmdnet.potential import TorchMD_Net
+from torchmdnet.potential import Ensemble, TorchMD_Net
 from torchmdnet.priors import Atomref
 
 
@@ -54,6 +54,32 @@ def test_a_checkpoint_gives_the_models_energy(
 def test_an_ensemble_gives_the_mean(ethanol: Atoms, checkpoint: Path) -> None:
     single = energy_of(ethanol, TMDNETCalculator(checkpoint, dtype=torch.float64))
     assert energy_of(ethanol, TMDNETCalculator([checkpoint] * 3, dtype=torch.float64)) == pytest.approx(single)
+
+
+def test_an_ensemble_tells_how_much_its_members_differ(ethanol: Atoms) -> None:
+    members = [small_model(seed) for seed in range(3)]
+    energies, forces = zip(
+        *(model(torch.as_tensor(ethanol.numbers), torch.as_tensor(ethanol.positions)) for model in members), strict=True
+    )
+    atoms = attached(ethanol, TMDNETCalculator(Ensemble(members)))
+    assert atoms.get_potential_energy() == pytest.approx(torch.stack(energies).mean().item(), abs=1e-12)
+    np.testing.assert_allclose(atoms.get_forces(), torch.stack(forces).mean(0), rtol=0, atol=1e-12)
+    assert atoms.calc.results["energy_std"] == pytest.approx(torch.stack(energies).std().item(), abs=1e-12)
+    np.testing.assert_allclose(atoms.calc.results["forces_std"], torch.stack(forces).std(0), rtol=0, atol=1e-12)
+
+
+def test_an_ensemble_tells_how_much_the_stress_differs(crystal: Atoms) -> None:
+    members = [small_model(seed) for seed in range(2)]
+    stresses = np.stack([attached(crystal, TMDNETCalculator(model)).get_stress() for model in members])
+    atoms = attached(crystal, TMDNETCalculator(Ensemble(members)))
+    np.testing.assert_allclose(atoms.get_stress(), stresses.mean(0), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(atoms.calc.results["stress_std"], stresses.std(0, ddof=1), rtol=0, atol=1e-12)
+
+
+def test_a_single_model_has_no_deviation(ethanol: Atoms, calculator: TMDNETCalculator) -> None:
+    atoms = attached(ethanol, calculator)
+    atoms.get_forces()
+    assert sorted(atoms.calc.results) == ["energy", "forces", "free_energy"]
 
 
 def test_forces_are_minus_the_slope_of_the_energy(crystal: Atoms, calculator: TMDNETCalculator) -> None:
@@ -216,11 +242,6 @@ def test_a_charge_that_is_no_number_is_refused(ethanol: Atoms, calculator: TMDNE
 
 def test_a_system_without_atoms_has_no_energy(calculator: TMDNETCalculator) -> None:
     assert energy_of(Atoms(), calculator) == 0.0
-
-
-def test_compile_is_refused(model: TorchMD_Net) -> None:
-    with pytest.raises(ValueError, match="compile=True is not available in this version"):
-        TMDNETCalculator(model, compile=True)
 
 
 def test_the_old_keyword_max_num_neighbors_is_accepted(checkpoint: Path) -> None:

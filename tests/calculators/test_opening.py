@@ -75,3 +75,22 @@ def test_a_device_of_no_kind_is_refused() -> None:
 def test_a_device_that_is_not_here_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got 'cuda:99', but PyTorch finds \d+ CUDA devices here"):
         parse_device("cuda:99")
+
+
+def num_tables(model: torch.nn.Module) -> int:
+    return sum(getattr(module, "table", None) is not None for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wanted", "expected"),
+    [("float32", None, 2), ("float64", None, 0), ("float32", False, 0), ("float64", True, 2), ("float64", 1e-4, 2)],
+)
+def test_tables_take_the_place_of_radial_networks_in_float32_or_where_wanted(
+    checkpoint: Path, dtype: str, wanted: bool | float | None, expected: int
+) -> None:
+    assert num_tables(open_model(checkpoint, device="cpu", dtype=dtype, radial_tables=wanted)) == expected
+
+
+def test_a_tolerance_that_no_table_keeps_is_told(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match="radial tables with 16384 intervals have an error of .*, more than"):
+        open_model(checkpoint, device="cpu", dtype="float64", radial_tables=1e-15)

@@ -1,7 +1,6 @@
 """A model as a calculator of the Atomic Simulation Environment."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,9 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
-from torch import Tensor
 
-from torchmdnet.calculators.opening import ModelSource, open_model, parse_device
-from torchmdnet.potential import Prediction, TorchMD_Net
-from torchmdnet.potential.references import FixedReferences
+from torchmdnet.calculators.opening import ModelSource
+from torchmdnet.calculators.served import Answer, Question, ServedModel
 
 __all__ = ["TMDNETCalculator"]
 
@@ -29,18 +26,23 @@ class TMDNETCalculator(Calculator):
     Total charge and spin are ``atoms.info["charge"]`` and ``atoms.info["spin"]``, 0 by default; changing them
     makes the next call compute anew. Each axis is periodic as ``atoms.pbc`` says, in any cell.
 
+    An ensemble gives the mean of its members. How much they differ, as the unbiased standard deviation, is beside each
+    quantity in ``results``: ``energy_std``, ``forces_std``, ``stress_std``, ``energies_std``.
+
     Args:
         model_file: Checkpoint, list of checkpoints (an ensemble), zip of checkpoints, or a model, which is copied.
         device: Where it runs.
         dtype: Of the model and its arithmetic; None: float32 for files, a given model's own.
-        compile: Must be False: compiled models are not part of this version.
+        compile: Whether the model is compiled by ``torch.compile``. The first call for new atomic numbers runs
+            uncompiled, the second one compiles, which takes up to minutes. For many steps with the same atoms.
         remove_ref_energy: For models trained with ``remove_ref_energy``: leave the atoms' reference energies out.
         max_num_neighbors: Accepted for compatibility; neighbour lists have no limit.
-        **kwargs: Options that replace those in the file.
+        **kwargs: Options that replace those in the file; ``radial_tables``, as in :func:`open_model`.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.
-        ValueError: The file is no checkpoint, there is no such device, or ``compile`` is asked for.
+        ValueError: The file is no checkpoint, or there is no such device.
+        TypeError: ``model_file`` is no model, or a keyword is no option.
     """
 
     # Declared as in the base class.
@@ -58,17 +60,14 @@ class TMDNETCalculator(Calculator):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        if compile:
-            raise ValueError("compile=True is not available in this version; leave it out")
         if remove_ref_energy is not None:
             kwargs["remove_ref_energy"] = remove_ref_energy
         if max_num_neighbors is not None:
             kwargs["max_num_neighbors"] = max_num_neighbors
-        self.device = parse_device(device)
-        self.model = open_model(model_file, device=device, dtype=dtype, **kwargs)
-        members = [self.model] if isinstance(self.model, TorchMD_Net) else list(self.model)
-        self.references = [FixedReferences(member) for member in members if isinstance(member, TorchMD_Net)]
-        self.dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
+        self._served = ServedModel(model_file, device=device, dtype=dtype, compile=compile, **kwargs)
+        self.model = self._served.model
+        self.device = self._served.device
+        self.dtype = self._served.dtype
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What differs from the last calculation, charge and spin included."""
@@ -99,51 +98,43 @@ class TMDNETCalculator(Calculator):
                 f"stress needs a periodic axis and three cell vectors; got pbc {atoms.pbc.tolist()} and a cell of "
                 f"rank {atoms.cell.rank}"
             )
-        box, pbc = self._periodicity(atoms)
-        wants_derivatives = bool({"forces", "stress"} & set(properties))
-        z = torch.as_tensor(atoms.numbers, dtype=torch.int64, device=self.device)
-        with ExitStack() as stack:
-            for references in self.references:
-                stack.enter_context(references.left_out())
-            prediction = self.model.compute(
-                z,
-                self._tensor(atoms.positions),
-                torch.zeros_like(z),
-                box=box,
-                pbc=pbc,
-                q=self._tensor([_total(atoms, "charge")]),
-                s=self._tensor([_total(atoms, "spin")]),
-                num_systems=1,
-                forces=wants_derivatives,
-                stress=wants_derivatives and has_volume,
-                energies="energies" in properties,
-            )
-        self._keep(prediction, torch.stack([member.left_out_energies(z) for member in self.references]).mean(0))
+        # What is compiled is the same for all that may be asked.
+        wants_derivatives = self._served.compile or bool({"forces", "stress"} & set(properties))
+        question = Question(
+            numbers=atoms.numbers,
+            positions=atoms.positions,
+            charge=_total(atoms, "charge"),
+            spin=_total(atoms, "spin"),
+            forces=wants_derivatives,
+            stress=wants_derivatives and has_volume,
+            energies="energies" in properties,
+        )
+        if atoms.pbc.any():
+            question = question._replace(box=_box(atoms), pbc=atoms.pbc)
+        answer, deviation = self._served(question)
+        self.results |= _results(answer)
+        self.results["free_energy"] = self.results["energy"]
+        if deviation is not None:
+            self.results |= {f"{name}_std": value for name, value in _results(deviation).items()}
 
-    def _keep(self, prediction: Prediction, constants: Tensor) -> None:
-        """Fill ``results``; the atoms' constants, (N, 1) float64, are added where no digit of the rest is lost."""
-        self.results["energy"] = self.results["free_energy"] = prediction.energy.item() + constants.sum().item()
-        if prediction.forces is not None:
-            self.results["forces"] = _array(prediction.forces)
-        if prediction.stress is not None:
-            self.results["stress"] = full_3x3_to_voigt_6_stress(_array(prediction.stress)[0])
-        if prediction.energies is not None:
-            self.results["energies"] = (_array(prediction.energies) + _array(constants))[:, 0]
 
-    def _tensor(self, values: Any) -> Tensor:
-        return torch.as_tensor(np.asarray(values), dtype=self.dtype, device=self.device)
+def _results(answer: Answer) -> dict[str, Any]:
+    """What there is, under ASE's names and in its shapes."""
+    results: dict[str, Any] = {"energy": answer.energy.item(), "forces": answer.forces, "energies": answer.energies}
+    if answer.stress is not None:
+        results["stress"] = full_3x3_to_voigt_6_stress(answer.stress)
+    return {name: value for name, value in results.items() if value is not None}
 
-    def _periodicity(self, atoms: Atoms) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Box and pbc; None for a system without periodic axes. Missing vectors of open axes are made up."""
-        if not atoms.pbc.any():
-            return None, None
-        missing = [axis for k, axis in enumerate("abc") if atoms.pbc[k] and not atoms.cell[k].any()]
-        if missing:
-            raise ValueError(
-                f"pbc is on along {', '.join(missing)} but the cell has no vector there: set the cell or switch it off"
-            )
-        box = self._tensor(atoms.cell.complete().array).reshape(1, 3, 3)
-        return box, torch.as_tensor(atoms.pbc, device=self.device).reshape(1, 3)
+
+def _box(atoms: Atoms) -> np.ndarray:
+    """Cell vectors; those that open axes lack are made up."""
+    missing = [axis for k, axis in enumerate("abc") if atoms.pbc[k] and not atoms.cell[k].any()]
+    if missing:
+        raise ValueError(
+            f"pbc is on along {', '.join(missing)} but the cell has no vector there: set the cell or switch it off"
+        )
+    box: np.ndarray = atoms.cell.complete().array
+    return box
 
 
 def _total(atoms: Atoms, name: str) -> float:
@@ -157,7 +148,3 @@ def _total(atoms: Atoms, name: str) -> float:
         return float(np.asarray(value, dtype=np.float64).item())
     except (TypeError, ValueError) as error:
         raise ValueError(f"atoms.info['{name}']: got {value!r}, expected a number") from error
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().astype(np.float64)

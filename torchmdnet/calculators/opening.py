@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from torchmdnet.checkpoint import load_model
+from torchmdnet.models.radial_tables import use_radial_tables
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
-__all__ = ["ModelSource", "open_model", "parse_device", "parse_dtype"]
+__all__ = ["ModelSource", "members_of", "open_model", "parse_device", "parse_dtype"]
 
 ModelSource = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | TorchMD_Net | Ensemble
 """A checkpoint, a list of checkpoints (an ensemble), a zip of checkpoints, or a model."""
@@ -49,7 +50,12 @@ def parse_dtype(dtype: torch.dtype | str) -> torch.dtype:
 
 
 def open_model(
-    source: ModelSource, *, device: str | torch.device, dtype: torch.dtype | str | None, **options: Any
+    source: ModelSource,
+    *,
+    device: str | torch.device,
+    dtype: torch.dtype | str | None,
+    radial_tables: bool | float | None = None,
+    **options: Any,
 ) -> TorchMD_Net | Ensemble:
     """The model in evaluation mode, on ``device``, with weights in ``dtype`` and not subject to training.
 
@@ -57,12 +63,14 @@ def open_model(
         source: Checkpoint(s) or a model. A model is copied, so that the caller's stays on its device and trainable.
         device: Where it runs.
         dtype: Of the weights and of the arithmetic; None: float32 for files, a given model's own.
+        radial_tables: Whether radial networks are read from tables, or the tolerance of these, as in
+            :func:`torchmdnet.models.use_radial_tables`; None: in float32, where it makes no difference to the accuracy.
         **options: Options that replace those in the file, as in :func:`torchmdnet.checkpoint.load_model`.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is no checkpoint, there is no such device, or ``options`` are given for a model that is
-            already built.
+        ValueError: A file is no checkpoint, there is no such device, ``options`` are given for a model that is
+            already built, or no table keeps the tolerance.
         TypeError: ``source`` is none of these, or a keyword is no option.
     """
     device = parse_device(device)
@@ -79,4 +87,21 @@ def open_model(
     else:
         dtype = parse_dtype(torch.float32 if dtype is None else dtype)
         model = load_model(source, device=device, precision=PRECISIONS[dtype], **options).to(dtype)
-    return model.eval().requires_grad_(False)
+    model = model.eval().requires_grad_(False)
+    _use_tables(model, radial_tables)
+    return model
+
+
+def _use_tables(model: TorchMD_Net | Ensemble, wanted: bool | float | None) -> None:
+    if wanted is None:
+        wanted = members_of(model)[0].mean.dtype == torch.float32
+    if isinstance(wanted, bool):
+        use_radial_tables(model, enabled=wanted)
+    else:
+        use_radial_tables(model, tolerance=wanted)
+
+
+def members_of(model: TorchMD_Net | Ensemble) -> list[TorchMD_Net]:
+    """The models that an ensemble is made of, or the only one."""
+    members = [model] if isinstance(model, TorchMD_Net) else list(model)
+    return [member for member in members if isinstance(member, TorchMD_Net)]

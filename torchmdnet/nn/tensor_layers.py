@@ -16,6 +16,8 @@ from torchmdnet.ops.tensor_algebra import PART_SIZES
 
 __all__ = ["RadialNetwork", "TensorEmbedding", "edge_components", "part_linear", "reset_defaults", "tensor_linears"]
 
+MANY_ATOMS = 256
+
 
 def edge_components(graph: Graph) -> Tensor:
     """Components of every edge's direction; a self pair has none but the trace part. -> (E, 9)"""
@@ -37,6 +39,9 @@ def tensor_linears(hidden_channels: int, count: int) -> nn.ModuleList:
 
 def part_linear(x: Tensor, linears: Iterable[nn.Module]) -> Tensor:
     """Mix channels, each irreducible part by its own map. x: (9, N, C), three linears without bias -> (9, N, C)"""
+    if torch.compiler.is_compiling() or x.shape[1] < MANY_ATOMS:
+        return torch.cat([linear(part) for linear, part in zip(linears, x.split(PART_SIZES), strict=True)])
+    # Copies of the maps are smaller than copies of the results.
     parts = zip(linears, PART_SIZES, strict=True)
     maps = torch.cat([linear.get_parameter("weight").t().expand(size, -1, -1) for linear, size in parts])
     return torch.bmm(x, maps)

@@ -24,6 +24,9 @@ _DAMPING_RADIUS = 4.6
 _CONTACT = 1e-6
 """Å; nearer atoms count as this far apart, where the damping leaves nothing of their interaction."""
 
+_ANY_EXTENT = 1e4
+"""Å; no molecule is as large. Compiled code, which cannot read how large one is, lists the pairs up to this distance."""
+
 _DIELECTRIC_CONSTANT = 78.3
 """That of water, outside the cutoff of the reaction field."""
 
@@ -150,7 +153,10 @@ class ScalarPlusWeightedCoulomb(OutputModel):
         """Half the energy of each atom's pairs. charges: (N, (L + 1) K) -> (N, 1)"""
         graph = self._pairs(system)
         distance = graph.pair_distance.clamp(min=_CONTACT)
-        rho = 1 / distance if self.distance is None else reaction_field(distance, self.distance.cutoff_upper)
+        if self.distance is None:
+            rho = torch.where(distance < _ANY_EXTENT, 1 / distance, 0.0)  # padding lies at the cutoff
+        else:
+            rho = reaction_field(distance, self.distance.cutoff_upper)
         factor = 0.5 * _COULOMB_CONSTANT / self.qweights.sum() * rho * short_range_damping(distance)
         weighted = charges * self.qweights
         product = (weighted.index_select(0, graph.receiver) * charges.index_select(0, graph.sender)).sum(-1)
@@ -168,6 +174,11 @@ class ScalarPlusWeightedCoulomb(OutputModel):
                 "or call the model without a box"
             )
         system = system._replace(box=None, pbc=None)
+        if torch.compiler.is_compiling():
+            num_pairs = system.z.shape[0] * (system.z.shape[0] - 1)
+            return neighbor_graph(
+                system, cutoff_lower=0.0, cutoff_upper=_ANY_EXTENT, loop=False, capacity=max(num_pairs, 1)
+            )
         return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=_largest_extent(system), loop=False)
 
 
