@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import small_model, small_options, write_checkpoint
 
+from torchmdnet.calculators import External, TMDNETCalculator
 from torchmdnet.calculators.opening import open_model, parse_device, parse_dtype
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
@@ -92,5 +93,29 @@ def test_tables_take_the_place_of_radial_networks_in_float32_or_where_wanted(
 
 
 def test_a_tolerance_that_no_table_keeps_is_told(checkpoint: Path) -> None:
-    with pytest.raises(ValueError, match="radial tables with 16384 intervals have an error of .*, more than"):
+    with pytest.raises(ValueError, match=r"radial tables with 16384 intervals have an error of .*, more than"):
         open_model(checkpoint, device="cpu", dtype="float64", radial_tables=1e-15)
+
+
+def test_a_skin_leaves_energies_and_forces_as_they_are(checkpoint: Path) -> None:
+    torch.manual_seed(0)
+    pos = 6 * torch.rand(12, 3, dtype=torch.float64)
+    plain, with_skin = (
+        External(checkpoint, [[1, 6, 8] * 4], dtype="float64", skin=skin, box_vecs=(7 * torch.eye(3)).tolist())
+        for skin in (0.0, 0.7)
+    )
+    for _ in range(4):
+        for one, other in zip(plain.calculate(pos), with_skin.calculate(pos), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+        pos = pos + 0.2 * torch.rand_like(pos)
+
+
+@pytest.mark.parametrize("skin", [-1.0, float("nan"), float("inf")])
+def test_a_skin_that_is_no_length_is_refused(checkpoint: Path, skin: float) -> None:
+    with pytest.raises(ValueError, match=r"skin: got .*, expected a length"):
+        open_model(checkpoint, device="cpu", dtype=None, skin=skin)
+
+
+def test_a_skin_for_compiled_code_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match=r"skin: got 0\.5 with compile=True"):
+        TMDNETCalculator(checkpoint, compile=True, skin=0.5)

@@ -37,7 +37,7 @@ class TMDNETCalculator(Calculator):
             uncompiled, the second one compiles, which takes up to minutes. For many steps with the same atoms.
         remove_ref_energy: For models trained with ``remove_ref_energy``: leave the atoms' reference energies out.
         max_num_neighbors: Accepted for compatibility; neighbour lists have no limit.
-        **kwargs: Options that replace those in the file; ``radial_tables``, as in :func:`open_model`.
+        **kwargs: Options that replace those in the file; ``radial_tables`` and ``skin`` as in :func:`open_model`.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.

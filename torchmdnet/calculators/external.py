@@ -48,7 +48,7 @@ class External:
         use_cuda_graph: Must be False: CUDA graphs are not part of this version.
         cuda_graph_warmup_steps: Accepted for compatibility; without meaning while there are no CUDA graphs.
         dtype: Of the model and of the results; None: float32 for files, a given model's own.
-        **kwargs: Options that replace those in the file; ``radial_tables``, as in :func:`open_model`.
+        **kwargs: Options that replace those in the file; ``radial_tables`` and ``skin`` as in :func:`open_model`.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.

@@ -1,6 +1,7 @@
 """Open the model that a calculator serves, from a file or from memory."""
 
 import copy
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 
 from torchmdnet.checkpoint import load_model
 from torchmdnet.models.radial_tables import use_radial_tables
+from torchmdnet.neighbors import use_skin
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
 __all__ = ["ModelSource", "members_of", "open_model", "parse_device", "parse_dtype"]
@@ -55,6 +57,7 @@ def open_model(
     device: str | torch.device,
     dtype: torch.dtype | str | None,
     radial_tables: bool | float | None = None,
+    skin: float = 0.0,
     **options: Any,
 ) -> TorchMD_Net | Ensemble:
     """The model in evaluation mode, on ``device``, with weights in ``dtype`` and not subject to training.
@@ -65,15 +68,19 @@ def open_model(
         dtype: Of the weights and of the arithmetic; None: float32 for files, a given model's own.
         radial_tables: Whether radial networks are read from tables, or the tolerance of these, as in
             :func:`torchmdnet.models.use_radial_tables`; None: in float32, where it makes no difference to the accuracy.
+        skin: Å; neighbour lists are reused until an atom has moved half of it, as in
+            :func:`torchmdnet.neighbors.use_skin`. Saves time on a GPU alone.
         **options: Options that replace those in the file, as in :func:`torchmdnet.checkpoint.load_model`.
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: A file is no checkpoint, there is no such device, ``options`` are given for a model that is
-            already built, or no table keeps the tolerance.
+            already built, no table keeps the tolerance, or the skin is negative.
         TypeError: ``source`` is none of these, or a keyword is no option.
     """
     device = parse_device(device)
+    if not 0 <= skin < math.inf:
+        raise ValueError(f"skin: got {skin}, expected a length in Å, 0 for none")
     if isinstance(source, (TorchMD_Net, Ensemble)):
         if options:
             raise ValueError(f"'{next(iter(options))}' applies to checkpoints; a model that is built has its options")
@@ -89,6 +96,8 @@ def open_model(
         model = load_model(source, device=device, precision=PRECISIONS[dtype], **options).to(dtype)
     model = model.eval().requires_grad_(False)
     _use_tables(model, radial_tables)
+    if skin:
+        use_skin(model, skin=skin)
     return model
 
 

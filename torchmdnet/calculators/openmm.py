@@ -48,7 +48,7 @@ def openmm_force(
         particles: The atoms that the model describes, others being left to other forces; None for all.
         group: Force group.
         compile: Whether the model is compiled by ``torch.compile``, at the second step, which takes up to minutes.
-        **kwargs: Options that replace those in the file; ``radial_tables``, as in :func:`open_model`.
+        **kwargs: Options that replace those in the file; ``radial_tables`` and ``skin`` as in :func:`open_model`.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.

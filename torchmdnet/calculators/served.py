@@ -63,7 +63,7 @@ class ServedModel:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is no checkpoint, or there is no such device.
+        ValueError: A file is no checkpoint, there is no such device, or a skin is given for compiled code.
         TypeError: ``source`` is none of these, or a keyword is no option.
     """
 
@@ -77,6 +77,10 @@ class ServedModel:
         **options: Any,
     ) -> None:
         self.device = parse_device(device)
+        if compile and options.get("skin"):
+            raise ValueError(
+                f"skin: got {options['skin']} with compile=True; compiled code searches anew: leave out one"
+            )
         self.model = open_model(source, device=device, dtype=dtype, **options)
         self._members = members_of(self.model)
         self._references = [FixedReferences(member) for member in self._members]

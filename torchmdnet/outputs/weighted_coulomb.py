@@ -25,7 +25,7 @@ _CONTACT = 1e-6
 """Å; nearer atoms count as this far apart, where the damping leaves nothing of their interaction."""
 
 _ANY_EXTENT = 1e4
-"""Å; no molecule is as large. Compiled code, which cannot read how large one is, lists the pairs up to this distance."""
+"""Å; no molecule is as large. Compiled code, which cannot read how large one is, lists the pairs up to here."""
 
 _DIELECTRIC_CONSTANT = 78.3
 """That of water, outside the cutoff of the reaction field."""
