@@ -16,25 +16,26 @@ namespace torchmdnet {
 
 // W values of type T that the compiler keeps in registers.
 template <class T, int W>
-struct Lanes {
-  typedef T Vector __attribute__((vector_size(W * sizeof(T))));
-  Vector v;
-  TMD_INLINE void load(const T* from) { std::memcpy(&v, from, sizeof v); }
-  TMD_INLINE void store(T* to) const { std::memcpy(to, &v, sizeof v); }
-  TMD_INLINE T sum() const {
-    T parts[W];
-    std::memcpy(parts, &v, sizeof v);
-    for (int half = W / 2; half > 0; half /= 2)
-      for (int w = 0; w < half; ++w) parts[w] += parts[w + half];
-    return parts[0];
-  }
-};
+struct Lanes;
 template <class T>
 struct Lanes<T, 1> {
   T v;
   TMD_INLINE void load(const T* from) { v = *from; }
   TMD_INLINE void store(T* to) const { *to = v; }
   TMD_INLINE T sum() const { return v; }
+};
+template <class T, int W>
+struct Lanes {
+  typedef T Vector __attribute__((vector_size(W * sizeof(T))));
+  Vector v;
+  TMD_INLINE void load(const T* from) { std::memcpy(&v, from, sizeof v); }
+  TMD_INLINE void store(T* to) const { std::memcpy(to, &v, sizeof v); }
+  TMD_INLINE T sum() const {
+    Lanes<T, W / 2> halves[2];  // not an array of W values, which would go through memory
+    std::memcpy(halves, &v, sizeof v);
+    halves[0].v += halves[1].v;
+    return halves[0].sum();
+  }
 };
 
 #if defined(__x86_64__)

@@ -20,6 +20,10 @@ void table_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs)
 void table_message_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_environment_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_attention(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_attention_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_sum(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_sum_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void silu_jet(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void silu_jet_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void faded_slope(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -97,6 +101,23 @@ constexpr Op kOps[] = {
      "table_environment_backward(Tensor grad, Tensor table, Tensor s, Tensor y, Tensor own, Tensor other, "
      "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> (Tensor y, Tensor s)",
      table_environment_backward},
+    {"table_attention",
+     "table_attention(Tensor table, Tensor s, Tensor query, Tensor key, Tensor value, Tensor vector, Tensor direction, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair, int num_heads) -> (Tensor scalar, Tensor vector)",
+     table_attention},
+    {"table_attention_backward",
+     "table_attention_backward(Tensor grad_scalar, Tensor grad_vector, Tensor table, Tensor s, Tensor query, "
+     "Tensor key, Tensor value, Tensor vector, Tensor direction, Tensor receiver, Tensor sender, Tensor row_ptr, "
+     "Tensor pair, int num_heads) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+     table_attention_backward},
+    {"table_sum",
+     "table_sum(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "Tensor",
+     table_sum},
+    {"table_sum_backward",
+     "table_sum_backward(Tensor grad, Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> (Tensor x, Tensor s)",
+     table_sum_backward},
     {"silu_jet",
      "silu_jet(Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
      silu_jet},

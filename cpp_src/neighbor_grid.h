@@ -8,11 +8,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define TMD_SHARED __host__ __device__ inline
-#else
-#define TMD_SHARED inline
-#endif
+#include "shared.h"
 
 namespace torchmdnet {
 

@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "lanes.h"
+#include "shared.h"
 
 namespace torchmdnet {
 
@@ -20,11 +20,21 @@ struct TablePlace {
 };
 
 template <class T>
-TMD_INLINE TablePlace<T> table_place(T s, int32_t num_intervals) {
+TMD_SHARED_INLINE TablePlace<T> table_place(T s, int32_t num_intervals) {
   const T last = static_cast<T>(num_intervals - 1);
   const T inside = s > 0 ? (s < last ? s : last) : T(0);  // of a NaN: 0
   const int32_t interval = static_cast<int32_t>(inside);
   return {interval, s - static_cast<T>(interval)};
+}
+
+// The polynomial and its derivative by t, of numbers or of vectors of them.
+template <class V, class T>
+TMD_SHARED_INLINE V cubic(const V& c0, const V& c1, const V& c2, const V& c3, T t) {
+  return c0 + t * (c1 + t * (c2 + t * c3));
+}
+template <class V, class T>
+TMD_SHARED_INLINE V cubic_slope(const V& c1, const V& c2, const V& c3, T t) {
+  return c1 + t * (2 * c2 + (3 * t) * c3);
 }
 
 }  // namespace torchmdnet

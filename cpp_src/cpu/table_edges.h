@@ -6,7 +6,6 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
-#include "../torch_abi.h"
 
 namespace torchmdnet {
 
@@ -32,7 +31,7 @@ TMD_INLINE void table_value(const T* rows, int64_t C, T t, Lanes<T, W>* w) {
   for (int k = 0; k < kParts; ++k) {
     Lanes<T, W> c[kCoefficients];
     for (int b = 0; b < kCoefficients; ++b) c[b].load(rows + (b * kParts + k) * C);
-    w[k].v = c[0].v + t * (c[1].v + t * (c[2].v + t * c[3].v));
+    w[k].v = cubic(c[0].v, c[1].v, c[2].v, c[3].v, t);
   }
 }
 
@@ -42,8 +41,8 @@ TMD_INLINE void table_value_and_slope(const T* rows, int64_t C, T t, Lanes<T, W>
   for (int k = 0; k < kParts; ++k) {
     Lanes<T, W> c[kCoefficients];
     for (int b = 0; b < kCoefficients; ++b) c[b].load(rows + (b * kParts + k) * C);
-    w[k].v = c[0].v + t * (c[1].v + t * (c[2].v + t * c[3].v));
-    dw[k].v = c[1].v + t * (2 * c[2].v + (3 * t) * c[3].v);
+    w[k].v = cubic(c[0].v, c[1].v, c[2].v, c[3].v, t);
+    dw[k].v = cubic_slope(c[1].v, c[2].v, c[3].v, t);
   }
 }
 
@@ -52,14 +51,6 @@ template <class T>
 void sum_of_pairs(const Edges& edges, const T* of_edges, T* of_pairs) {
   std::fill_n(of_pairs, edges.num_pairs, T(0));
   for (int32_t e = 0; e < edges.row_ptr[edges.num_atoms]; ++e) of_pairs[edges.pair[e]] += of_edges[e];
-}
-
-// Refuses a table that is not (M, 4, 3, C), and coordinates that are not (P,).
-inline void check_table(const Tensor& table, const Tensor& s, int64_t num_channels) {
-  require(table.dim() == 4 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kCoefficients &&
-              table.size(2) == kParts && table.size(3) == num_channels,
-          "table must have shape (M, 4, 3, C) with M of 1 to 16777215");
-  require(s.dim() == 1, "s must have shape (P,)");
 }
 
 }  // namespace torchmdnet

@@ -13,6 +13,7 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
+#include "../table_input.h"
 #include "../torch_abi.h"
 #include "table_edges.h"
 
@@ -107,13 +108,7 @@ struct Arguments {
 
   // Refuses wrong types and shapes, and edges out of range.
   Edges check() const {
-    require_float(y, "an array must be float32 or float64");
-    for (const Tensor* array : {&table, &s, &y, &own, &other})
-      require(array->contiguous() && array->dtype() == y.dtype(), "arrays must be contiguous and of one type");
-    require(y.dim() == 2 && own.dim() == 2 && other.dim() == 2 && sender.dim() == 1 && y.size(0) == sender.size(0) &&
-                y.size(1) == kComponents && other.size(0) == own.size(0) && other.size(1) == own.size(1),
-            "want y (E, 9), own and other (N, C)");
-    check_table(table, s, own.size(1));
+    check_environment_input(table, s, y, own, other, sender);
     return check_edges(sender, row_ptr, pair, own.size(0), s.size(0));
   }
 
@@ -163,9 +158,7 @@ void table_environment_backward(StableIValue* stack, uint64_t, uint64_t) {
       receiver(stack[6]), sender(stack[7]), row_ptr(stack[8]), pair(stack[9]);
   const Arguments arguments{table, s, y, own, other, sender, row_ptr, pair};
   const Edges edges = arguments.check();
-  require(grad.contiguous() && grad.dtype() == y.dtype() && grad.dim() == 3 && grad.size(0) == kComponents &&
-              grad.size(1) == own.size(0) && grad.size(2) == own.size(1),
-          "grad must be contiguous, of shape (9, N, C) and of the arrays' type");
+  check_environment_gradient(grad, own);
   Tensor to_y = y.empty_like({y.size(0), kComponents}), to_s = y.empty_like({s.size(0)});
   for_type(y, [&](auto type) { backward_cpu(arguments.input<decltype(type)>(edges), grad, to_y, to_s); });
   stack[0] = to_y.release();

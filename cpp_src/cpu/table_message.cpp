@@ -16,6 +16,7 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
+#include "../table_input.h"
 #include "../torch_abi.h"
 #include "table_edges.h"
 
@@ -114,11 +115,7 @@ TableInput<T> table_input(const Tensor& table, const Tensor& s, const Tensor& x,
 
 Edges check_input(const Tensor& table, const Tensor& s, const Tensor& x, const Tensor& sender, const Tensor& row_ptr,
                   const Tensor& pair) {
-  require_float(x, "x must be float32 or float64");
-  for (const Tensor* array : {&table, &s, &x})
-    require(array->contiguous() && array->dtype() == x.dtype(), "arrays must be contiguous and of one type");
-  require(x.dim() == 3 && x.size(0) == kComponents, "x must have shape (9, N, C)");
-  check_table(table, s, x.size(2));
+  check_message_input(table, s, x);
   return check_edges(sender, row_ptr, pair, x.size(1), s.size(0));
 }
 
@@ -157,9 +154,7 @@ void table_message_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad(stack[0]), table(stack[1]), s(stack[2]), x(stack[3]), receiver(stack[4]), sender(stack[5]),
       row_ptr(stack[6]), pair(stack[7]);
   const Edges edges = check_input(table, s, x, sender, row_ptr, pair);
-  require(grad.contiguous() && grad.dtype() == x.dtype() && grad.dim() == 3 && grad.size(0) == x.size(0) &&
-              grad.size(1) == x.size(1) && grad.size(2) == x.size(2),
-          "grad must be contiguous and of x's shape and type");
+  check_message_gradient(grad, x);
   Tensor to_x = x.empty_like({kComponents, x.size(1), x.size(2)}), to_s = x.empty_like({s.size(0)});
   for_type(x, [&](auto type) { backward_cpu(table_input<decltype(type)>(table, s, x, edges), grad, to_x, to_s); });
   stack[0] = to_x.release();

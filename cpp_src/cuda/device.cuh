@@ -49,7 +49,17 @@ __device__ inline int lane_of_thread() { return static_cast<int>(threadIdx.x) % 
 __device__ inline int64_t grid_thread() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline int64_t grid_threads() { return static_cast<int64_t>(gridDim.x) * blockDim.x; }
 
-inline int64_t divide_up(int64_t count, int64_t part) { return (count + part - 1) / part; }
+// Whether an index that nobody has looked at is one of `count`.
+__device__ inline bool is_index(int32_t index, int64_t count) { return index >= 0 && index < count; }
+
+// The same bits in all lanes, and every time.
+template <class T>
+__device__ T warp_sum(T value) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(kAllLanes, value, distance);
+  return value;
+}
+
+__host__ __device__ inline int64_t divide_up(int64_t count, int64_t part) { return (count + part - 1) / part; }
 
 // Blocks for `count` items, one a thread: at least one, and no more than keep a large GPU busy; threads then loop.
 inline int64_t blocks_for(int64_t count, int64_t threads) {

@@ -8,9 +8,10 @@ namespace torchmdnet {
 
 // distinct_pairs(sender, shift, row_ptr, loop, padded) -> (first, pair)
 //
-// Five launches, a warp a row, on the current stream, without synchronisation; deterministic. Reads sender and shift
-// three times side by side, and for each pair one row of its sender up to the reverse edge, mostly from the caches;
-// writes both results once. An edge without a reverse, which a full list does not have, gets pair -1.
+// Five launches, a warp a row, on the current stream, without synchronisation; deterministic: the order in which
+// atomics list edges does not show in the results. Reads sender and shift three times side by side, writes both results
+// once, and writes and reads eight bytes a pair. A row of K edges compares up to K^2 / 4 numbers, 32 at a time. An edge
+// without a reverse, which a full list does not have, gets pair -1.
 void distinct_pairs_cuda(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor sender(stack[0]), shift(stack[1]), row_ptr(stack[2]);
   Distinct d{};

@@ -1,8 +1,8 @@
 // The unordered pairs behind the directed edges of a full list: each once, and for every edge the row of its pair.
 //
 // Of an edge and its reverse one is forward: its sender is the higher atom, or, between an atom and its own images, its
-// shift is forward (is_forward). Forward edges get their rows in order; a reverse one is looked up in the row of its
-// sender.
+// shift is forward (is_forward). Forward edges get their rows in order, and are listed by their sender, in any order:
+// an atom finds the rows of its other edges in its own list, which a warp holds 32 entries at a time.
 #pragma once
 #include "../neighbor_grid.h"
 #include "scan.cuh"
@@ -18,8 +18,10 @@ struct Distinct {
   bool loop, padded;
   int32_t *first, *pair;
 
-  int32_t* row_size;  // forward edges of each atom, then where their pairs begin
+  int64_t* rows;  // pack_counts of the edges of each atom, then of those of the atoms before it
   int64_t* tiles;
+  int32_t* num_incoming;
+  int2* incoming;  // (receiver, row) of forward edges by their sender
 
   TMD_SHARED int64_t num_self_rows() const { return loop && num_atoms > 0; }
   TMD_SHARED int64_t num_pairs() const {
@@ -31,9 +33,26 @@ struct Distinct {
 // Returns the bytes of the workspace behind `base`.
 inline int64_t lay_out(Distinct& d, char* base) {
   Workspace space(base);
-  space.take(d.row_size, d.num_atoms);
+  space.take(d.rows, d.num_atoms);
   space.take(d.tiles, divide_up(d.num_atoms, kTile) + 1);
+  space.take(d.num_incoming, d.num_atoms);
+  space.take(d.incoming, d.num_pairs());
   return space.size();
+}
+
+// Numbers of forward edges and of reverse ones in one number, so that one scan adds up both.
+__device__ inline int64_t pack_counts(int32_t forward, int32_t reverse) { return (int64_t(reverse) << 32) + forward; }
+__device__ inline int32_t num_forward(int64_t counts) { return static_cast<int32_t>(counts); }
+__device__ inline int32_t num_reverse(int64_t counts) { return static_cast<int32_t>(counts >> 32); }
+
+// Where the list of atom j begins and what it must not reach: it has room for as many as the atom has reverse edges.
+struct IncomingRange {
+  int32_t begin, end;
+};
+__device__ inline IncomingRange incoming_range(const Distinct& d, int64_t j) {
+  const int32_t room = static_cast<int32_t>(d.num_pairs());
+  const int32_t end = j + 1 < d.num_atoms ? num_reverse(d.rows[j + 1]) : room;
+  return {num_reverse(d.rows[j]), end < room ? end : room};
 }
 
 struct EdgeKind {
@@ -63,20 +82,24 @@ __device__ void for_row(const Distinct& d, int64_t i, Visit visit) {
   }
 }
 
-static __global__ void count_forward_kernel(Distinct d) {
+static __global__ void count_rows_kernel(Distinct d) {
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
-    int32_t count = 0;
-    for_row(d, i, [&](int64_t, bool, EdgeKind kind, int32_t) { count += kind.forward; });
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) count += __shfl_xor_sync(kAllLanes, count, distance);
-    if (lane_of_thread() == 0) d.row_size[i] = count;
+    int64_t count = 0;
+    for_row(d, i, [&](int64_t, bool is_edge, EdgeKind kind, int32_t) {
+      count += pack_counts(kind.forward, is_edge && !kind.forward && !kind.self);
+    });
+    count = warp_sum(count);
+    if (lane_of_thread() != 0) continue;
+    d.rows[i] = count;
+    d.num_incoming[i] = 0;
   }
 }
 
-// A block a tile: from the sizes of the rows to the first pair of each.
-static __global__ void start_pairs_kernel(Distinct d) {
-  const int64_t tile = blockIdx.x, before = sum_range(d.tiles, 0, tile) + d.num_self_rows();
-  scan_range(d.row_size, tile * kTile, tile_end(tile, d.num_atoms), before,
-             [&](int64_t i, int64_t first) { d.row_size[i] = static_cast<int32_t>(first); });
+// A block a tile: from the sizes of the rows to where those of each atom begin.
+static __global__ void start_rows_kernel(Distinct d) {
+  const int64_t tile = blockIdx.x, before = sum_range(d.tiles, 0, tile);
+  scan_range(d.rows, tile * kTile, tile_end(tile, d.num_atoms), before,
+             [&](int64_t i, int64_t first) { d.rows[i] = first; });
 }
 
 // Rows without a pair, and edges that are padding, belong to the last row, whose edge is padding if any is.
@@ -88,15 +111,26 @@ __device__ inline void write_unused(const Distinct& d, int64_t num_used, int64_t
   for (int64_t e = d.row_ptr[d.num_atoms] + thread; e < d.num_edges; e += num_threads) d.pair[e] = last_pair;
 }
 
+// Puts a forward edge on the list of its sender. One too many, or of no atom, has no reverse edge.
+__device__ inline void list_forward(const Distinct& d, int64_t receiver, int32_t sender, int32_t row) {
+  if (!is_index(sender, d.num_atoms)) return;
+  const IncomingRange range = incoming_range(d, sender);
+  const int32_t place = atomicAdd(d.num_incoming + sender, 1);
+  if (place < range.end - range.begin) d.incoming[range.begin + place] = {static_cast<int32_t>(receiver), row};
+}
+
 // Forward edges and self pairs.
 static __global__ void number_forward_kernel(Distinct d) {
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
-    const int32_t start = d.row_size[i];
+    const int32_t start = static_cast<int32_t>(d.num_self_rows()) + num_forward(d.rows[i]);
     for_row(d, i, [&](int64_t e, bool is_edge, EdgeKind kind, int32_t num_before) {
       if (!is_edge || !(kind.self || kind.forward)) return;
       const int32_t row = kind.self ? 0 : start + num_before;
-      d.pair[e] = row;
-      if (kind.forward) d.first[row] = static_cast<int32_t>(e);
+      const bool has_row = row < d.num_pairs();  // or the list is not full
+      d.pair[e] = has_row ? row : -1;
+      if (!kind.forward || !has_row) return;
+      d.first[row] = static_cast<int32_t>(e);
+      list_forward(d, i, d.sender[e], row);
     });
   }
   const int64_t num_others = d.row_ptr[d.num_atoms] - (d.loop ? d.num_atoms : 0);
@@ -104,59 +138,48 @@ static __global__ void number_forward_kernel(Distinct d) {
   write_unused(d, (num_others > 0 ? num_others / 2 : 0) + d.num_self_rows(), grid_thread(), grid_threads());
 }
 
-// Whether edge e of another row is the reverse of one from `receiver` with shift s.
-__device__ inline bool is_reverse(const Distinct& d, int64_t e, int32_t receiver, const int32_t* s) {
-  if (d.sender[e] != receiver) return false;
+// Whether edge e is the reverse of the first edge of a row with the same two atoms.
+__device__ inline bool is_reverse(const Distinct& d, int64_t e, int32_t row) {
   if (!d.shift) return true;
-  const int32_t* other = d.shift + 3 * e;
-  return other[0] == -s[0] && other[1] == -s[1] && other[2] == -s[2];
+  const int32_t *a = d.shift + 3 * e, *b = d.shift + 3 * int64_t(d.first[row]);
+  return !((a[0] + b[0]) | (a[1] + b[1]) | (a[2] + b[2]));
 }
 
-// The edge of row `sender` that goes back to `receiver` from where an edge with shift s comes, or -1. All lanes look
-// together, each at several edges at a time, which does not take longer than at one.
-__device__ inline int64_t find_reverse(const Distinct& d, int32_t receiver, int32_t sender, const int32_t* s) {
-  constexpr int kLooks = 4;
-  if (sender < 0 || sender >= d.num_atoms) return -1;
-  const int64_t end = d.row_ptr[sender + 1];
-  for (int64_t base = d.row_ptr[sender]; base < end; base += kLooks * kWarp) {
-    bool found[kLooks];
-    for (int look = 0; look < kLooks; ++look) {
-      const int64_t e = base + look * kWarp + lane_of_thread();
-      found[look] = e < end && is_reverse(d, e, receiver, s);
-    }
-    for (int look = 0; look < kLooks; ++look) {
-      const unsigned hits = __ballot_sync(kAllLanes, found[look]);
-      if (hits) return base + look * kWarp + __ffs(static_cast<int>(hits)) - 1;
+// The row of a lane's edge e from `sender`, among all that atom i has on its list; -1 if it is on none, or is not
+// wanted. All lanes look together at each entry.
+__device__ inline int32_t find_row(const Distinct& d, int64_t i, int64_t e, int32_t sender, bool wanted) {
+  const IncomingRange range = incoming_range(d, i);
+  const int32_t listed = d.num_incoming[i], room = range.end - range.begin, count = listed < room ? listed : room;
+  int32_t found = -1;
+  for (int32_t base = 0; base < count; base += kWarp) {
+    if (!__ballot_sync(kAllLanes, wanted && found < 0)) break;
+    const int32_t own = base + lane_of_thread();
+    const int2 entry = own < count ? d.incoming[range.begin + own] : int2{-1, -1};
+    for (int k = 0; k < kWarp && base + k < count; ++k) {
+      const int32_t atom = __shfl_sync(kAllLanes, entry.x, k), row = __shfl_sync(kAllLanes, entry.y, k);
+      if (wanted && found < 0 && atom == sender && is_reverse(d, e, row)) found = row;
     }
   }
-  return -1;
+  return found;
 }
 
-// Reverse edges, one at a time, after their forward ones.
+// The other edges.
 static __global__ void number_reverse_kernel(Distinct d) {
-  const int lane = lane_of_thread();
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
-    const int64_t end = d.row_ptr[i + 1];
-    for (int64_t base = d.row_ptr[i]; base < end; base += kWarp) {
-      const int64_t own = base + lane;
-      const EdgeKind kind = own < end ? kind_of(d, i, own) : EdgeKind{true, false};
-      unsigned todo = __ballot_sync(kAllLanes, !kind.self && !kind.forward);
-      for (; todo; todo &= todo - 1) {
-        const int64_t e = base + __ffs(static_cast<int>(todo)) - 1;
-        const int32_t* shift = d.shift ? d.shift + 3 * e : nullptr;
-        const int64_t reverse = find_reverse(d, static_cast<int32_t>(i), d.sender[e], shift);
-        if (lane == 0) d.pair[e] = reverse < 0 ? -1 : d.pair[reverse];
-      }
-    }
+    for_row(d, i, [&](int64_t e, bool is_edge, EdgeKind kind, int32_t) {
+      const bool wanted = is_edge && !kind.self && !kind.forward;
+      const int32_t row = find_row(d, i, e, wanted ? d.sender[e] : -1, wanted);
+      if (wanted) d.pair[e] = row;
+    });
   }
 }
 
 inline void distinct_pairs(const Distinct& d, int threads, Stream stream) {
   const int64_t warps = blocks_for(d.num_atoms * kWarp, threads);
   const int64_t tiles = d.num_atoms ? divide_up(d.num_atoms, kTile) : 1;
-  TMD_LAUNCH(count_forward_kernel, warps, threads, stream, d);
-  TMD_LAUNCH(sum_tiles<int32_t>, tiles, threads, stream, d.row_size, d.num_atoms, d.tiles);
-  TMD_LAUNCH(start_pairs_kernel, tiles, threads, stream, d);
+  TMD_LAUNCH(count_rows_kernel, warps, threads, stream, d);
+  TMD_LAUNCH(sum_tiles<int64_t>, tiles, threads, stream, d.rows, d.num_atoms, d.tiles);
+  TMD_LAUNCH(start_rows_kernel, tiles, threads, stream, d);
   TMD_LAUNCH(number_forward_kernel, warps, threads, stream, d);
   TMD_LAUNCH(number_reverse_kernel, warps, threads, stream, d);
 }

@@ -1,9 +1,9 @@
 // Runs CUDA kernels on the CPU, for tests: their own source, compiled by a C++20 compiler, without a GPU.
 //
 // The threads of a block are fibers that hand over to each other at barriers and collectives; blocks run one after
-// another. A seed changes the order of threads and blocks. Barriers that not all threads reach, and collectives that
-// not all lanes of a warp take part in, are errors. What it cannot show: races that need two threads at the same
-// moment, missing fences, and speed.
+// another. A seed changes the order of threads and blocks. Barriers that not all threads reach, collectives that not
+// all lanes of a warp take part in, and loads by __ldg from addresses that are not aligned are errors. What it cannot
+// show: races that need two threads at the same moment, missing fences, and speed.
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
@@ -57,6 +57,7 @@ inline uint64_t board[2][kMostThreads];
 inline std::mt19937 order;
 inline bool shuffled = false;
 inline int num_launches = 0;
+inline const char* fault = nullptr;  // what a thread did wrong: it cannot throw past its own stack
 inline std::vector<std::pair<const char*, const char*>> guarded;  // memory that no kernel may write
 
 // Order of threads and blocks from now on: ascending for 0, else random.
@@ -158,6 +159,7 @@ void launch(Kernel kernel, int64_t blocks, int num_threads, Stream, Args... args
     blockIdx.x = static_cast<unsigned>(block);
     run_block(num_threads);
   }
+  if (fault) throw std::logic_error(std::exchange(fault, nullptr));
 }
 
 // Posts a value where the other lanes of the warp see it, and waits for theirs.
@@ -208,6 +210,10 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
   std::memcpy(to, from, bytes);
   return cudaSuccess;
 }
+inline cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t) {
+  std::memset(at, value, bytes);
+  return cudaSuccess;
+}
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
   ++emulation::num_waits;
   return cudaSuccess;
@@ -216,6 +222,24 @@ inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
 inline void __syncthreads() { emulation::wait(emulation::State::kAtBarrier, "__syncthreads"); }
 inline void __syncwarp(unsigned = ~0u) { emulation::post(0, "__syncwarp"); }
 inline void __threadfence() {}
+
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+template <class T>
+T __ldg(const T* at) {
+  if (reinterpret_cast<uintptr_t>(at) % alignof(T)) emulation::fault = "a load from an address that is not aligned";
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+template <class T>
+T __ldcg(const T* at) {
+  return __ldg(at);
+}
 
 template <class T>
 T __shfl_sync(unsigned, T value, int from) {

@@ -7,6 +7,10 @@ void neighbor_pairs_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_ou
 void pair_vectors_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void pair_vectors_transpose_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void distinct_pairs_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_message_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_message_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_environment_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_environment_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 
 namespace {
 
@@ -20,6 +24,10 @@ constexpr Kernel kKernels[] = {
     {"pair_vectors", pair_vectors_cuda},
     {"pair_vectors_transpose", pair_vectors_transpose_cuda},
     {"distinct_pairs", distinct_pairs_cuda},
+    {"table_message", table_message_cuda},
+    {"table_message_backward", table_message_backward_cuda},
+    {"table_environment", table_environment_cuda},
+    {"table_environment_backward", table_environment_backward_cuda},
 };
 
 struct Registration {

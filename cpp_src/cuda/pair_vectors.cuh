@@ -15,8 +15,6 @@ struct Displacement {
   int64_t num_atoms, num_edges, num_systems;
 };
 
-__device__ inline bool is_atom(int32_t index, int64_t num_atoms) { return index >= 0 && index < num_atoms; }
-
 // A thread an edge. Padding is zero; an index that is no atom gives NaN instead of a wild read.
 template <class T>
 __global__ void pair_vectors_kernel(Displacement<T> d, T* vector) {
@@ -25,7 +23,7 @@ __global__ void pair_vectors_kernel(Displacement<T> d, T* vector) {
     T v[3] = {0, 0, 0};
     if (e < last) {
       const int32_t i = d.receiver[e], j = d.sender[e];
-      const bool known = is_atom(i, d.num_atoms) && is_atom(j, d.num_atoms);
+      const bool known = is_index(i, d.num_atoms) && is_index(j, d.num_atoms);
       for (int x = 0; x < 3; ++x)
         v[x] = known ? d.pos[3 * int64_t(i) + x] - d.pos[3 * int64_t(j) + x] : static_cast<T>(NAN);
       const int64_t system = known && d.shift ? d.batch[i] : -1;
@@ -160,7 +158,7 @@ __global__ void measure_kernel(Transpose<T> t) {
       for (int x = 0; x < 3; ++x) most = larger(most, t.grad[3 * e + x]);
       for (int k = 0; t.with_box && t.shift && k < 3; ++k) box_most = larger(box_most, t.shift[3 * e + k] * most);
       const int32_t j = t.sender[e];
-      if (!is_atom(j, t.num_atoms)) continue;
+      if (!is_index(j, t.num_atoms)) continue;
       raise_most(t.atoms.most + j, most);
       atomicAdd(t.atoms.count + j, 1);
     }
@@ -171,12 +169,6 @@ __global__ void measure_kernel(Transpose<T> t) {
     if (lane_of_thread() == 0) raise_most(t.boxes.most + system, box_most);
     box_most = 0;
   });
-}
-
-template <class T>
-__device__ T warp_sum(T value) {
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(kAllLanes, value, distance);
-  return value;
 }
 
 // Nothing is added where the result is NaN anyway.
@@ -193,7 +185,7 @@ __global__ void add_sent_kernel(Transpose<T> t) {
       const int32_t j = t.sender[e];
       for (int x = 0; x < 3; ++x) {
         const T g = t.grad[3 * e + x];
-        if (is_atom(j, t.num_atoms))
+        if (is_index(j, t.num_atoms))
           add_fixed(t.atoms.sum + 3 * int64_t(j) + x, from_bits(t.atoms.most[j]), t.atoms.count[j], g);
         for (int k = 0; t.with_box && t.shift && k < 3; ++k) box_sum[3 * k + x] -= t.shift[3 * e + k] * g;
       }
@@ -223,7 +215,7 @@ __global__ void finish_transpose_kernel(Transpose<T> t) {
     T received[3] = {0, 0, 0};
     for (int64_t e = t.row_ptr[i] + lane; e < t.row_ptr[i + 1]; e += kWarp)
       for (int x = 0; x < 3; ++x)
-        received[x] += is_atom(t.sender[e], t.num_atoms) ? t.grad[3 * e + x] : static_cast<T>(NAN);
+        received[x] += is_index(t.sender[e], t.num_atoms) ? t.grad[3 * e + x] : static_cast<T>(NAN);
     for (int x = 0; x < 3; ++x) {
       const double sum = warp_sum(static_cast<double>(received[x]));
       if (lane == 0)

@@ -6,6 +6,7 @@ from tiny import small_model, small_options, write_checkpoint
 
 from torchmdnet.calculators import External, TMDNETCalculator
 from torchmdnet.calculators.opening import open_model, parse_device, parse_dtype
+from torchmdnet.factory import create_model
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
 
@@ -119,3 +120,9 @@ def test_a_skin_that_is_no_length_is_refused(checkpoint: Path, skin: float) -> N
 def test_a_skin_for_compiled_code_is_refused(checkpoint: Path) -> None:
     with pytest.raises(ValueError, match=r"skin: got 0\.5 with compile=True"):
         TMDNETCalculator(checkpoint, compile=True, skin=0.5)
+
+
+def test_a_model_that_no_table_fits_is_served_without(tmp_path: Path) -> None:
+    options = small_options(cutoff_lower=3.99, precision=32)
+    path = write_checkpoint(tmp_path / "m.ckpt", create_model(options), options)
+    assert num_tables(open_model(path, device="cpu", dtype=None)) == 0

@@ -239,7 +239,7 @@ def test_what_is_not_compiled_says_so_and_runs_between_compiled_parts(name: str)
     def total(pos: Tensor) -> Tensor:
         return energy(prior, **atoms | {"pos": pos}).sum()
 
-    with pytest.raises(Exception, match=f"reason: the prior {name} "):
+    with pytest.raises(Exception, match=f"the prior {name} "):
         torch.compile(total, fullgraph=True, backend="aot_eager")(atoms["pos"])
     compiled = torch.compile(total, backend="aot_eager")
     torch.testing.assert_close(compiled(atoms["pos"]), total(atoms["pos"]))

@@ -170,6 +170,9 @@ __global__ void meet_at_different_places() {
   if (threadIdx.x >= 7) __ballot_sync(kAllLanes, true);
   else __syncwarp();
 }
+__global__ void load_across_words(const int* from, int* out) {
+  out[threadIdx.x] = __ldg(reinterpret_cast<const int4*>(from + threadIdx.x)).x;
+}
 __global__ void forget_barrier(int* out) {
   __shared__ int values[64];
   values[threadIdx.x] = static_cast<int>(threadIdx.x);
@@ -217,6 +220,13 @@ PYBIND11_MODULE(emulated_kernels, m) {
     TMD_LAUNCH(forget_barrier, 1, 64, Stream(), out.mutable_data());
     return out;
   });
+  m.def("load_across_words", [] {
+    alignas(16) const int from[36] = {};
+    int out[32];
+    TMD_LAUNCH(load_across_words, 1, 32, Stream(), static_cast<const int*>(from), static_cast<int*>(out));
+  });
+  m.def("set_seed", &emulation::set_seed);
+  m.def("count_launches", [] { return std::exchange(emulation::num_launches, 0); });
   m.def("set_captures", [](bool captures) { emulation::captures = captures; });
   m.def("count_waits", [] { return std::exchange(emulation::num_waits, 0); });
   m.def("use_collectives", [](unsigned seed) {

@@ -19,6 +19,8 @@ AOTITorchError aoti_torch_get_current_cuda_stream(int32_t, void** stream) {
 #include "cuda/distinct_pairs.cu"
 #include "cuda/neighbor_pairs.cu"
 #include "cuda/pair_vectors.cu"
+#include "cuda/table_environment.cu"
+#include "cuda/table_message.cu"
 
 namespace torchmdnet {
 namespace {
@@ -46,6 +48,22 @@ constexpr Op kEmulated[] = {
      "distinct_pairs(Tensor sender, Tensor shift, Tensor row_ptr, bool loop, bool padded) -> "
      "(Tensor first, Tensor pair)",
      distinct_pairs_cuda},
+    {"table_message",
+     "table_message(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "Tensor",
+     table_message_cuda},
+    {"table_message_backward",
+     "table_message_backward(Tensor grad, Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> (Tensor x, Tensor s)",
+     table_message_backward_cuda},
+    {"table_environment",
+     "table_environment(Tensor table, Tensor s, Tensor y, Tensor own, Tensor other, Tensor receiver, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> Tensor",
+     table_environment_cuda},
+    {"table_environment_backward",
+     "table_environment_backward(Tensor grad, Tensor table, Tensor s, Tensor y, Tensor own, Tensor other, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> (Tensor y, Tensor s)",
+     table_environment_backward_cuda},
 };
 
 struct EmulatedRegistration {

@@ -63,6 +63,29 @@ def test_an_edge_without_a_reverse_gets_no_row(kernels: ModuleType) -> None:
     assert pair[1] == -1
 
 
+@pytest.mark.parametrize("is_upper", [False, True])
+def test_half_a_list_gives_numbers_within_bounds(kernels: ModuleType, is_upper: bool) -> None:
+    found = neighbor_pairs(kernels, random_system(7, kind="plain", upper=2.0), 2.0, half=True)
+    swap = {"receiver": found.sender, "sender": found.receiver} if is_upper else {}
+    order = np.argsort(found.sender if is_upper else found.receiver, kind="stable")
+    half = found._replace(**swap)
+    arrays = {name: np.ascontiguousarray(getattr(half, name)[order]) for name in ("receiver", "sender", "shift")}
+    counts = np.bincount(arrays["receiver"], minlength=len(found.row_ptr) - 1)
+    row_ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    first, pair = distinct(kernels, half._replace(row_ptr=row_ptr, **arrays), loop=False, padded=False)
+    assert ((pair >= -1) & (pair < len(first))).all()
+    assert (pair == -1).any()
+
+
+@pytest.mark.parametrize("kind", ["plain", "thin"])
+def test_numbers_alike_in_any_order(kernels: ModuleType, kind: str) -> None:
+    found = neighbor_pairs(kernels, random_system(7, kind=kind, upper=2.0), 2.0, loop=True)
+    once = distinct(kernels, found, loop=True, padded=False)
+    for seed in (1, 2):
+        for one, other in zip(once, distinct(kernels, found, loop=True, padded=False, seed=seed), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_takes_no_atoms(kernels: ModuleType) -> None:
     found = neighbor_pairs(kernels, make_system(torch.zeros((0, 3)), num=1), loop=True)
     first, pair = distinct(kernels, found, loop=True, padded=False)

@@ -34,6 +34,11 @@ def test_lanes_that_take_part_in_different_collectives_are_an_error(kernels: Mod
         kernels.meet_at_different_places()
 
 
+def test_a_load_of_several_numbers_from_between_them_is_an_error(kernels: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="a load from an address that is not aligned"):
+        kernels.load_across_words()
+
+
 def test_a_forgotten_barrier_shows_in_another_order(kernels: ModuleType) -> None:
     results = {tuple(kernels.forget_barrier(seed).tolist()) for seed in range(4)}
     assert len(results) > 1

@@ -1,6 +1,7 @@
 """AceHF from Parquet files; a data set on the hub goes the same way under another name."""
 
-import importlib
+import importlib.util
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,11 @@ def test_a_file_that_is_no_parquet_is_told(tmp_path: Path) -> None:
         AceHF(paths=tmp_path / "a.parquet")
 
 
-def test_the_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("found", [None, ModuleSpec("datasets", None)], ids=["nothing", "a folder of that name"])
+def test_the_missing_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: ModuleSpec | None
+) -> None:
     path = write(tmp_path / "a.parquet", ace_rows(WATER))
-
-    def absent(name: str) -> Any:
-        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-
-    monkeypatch.setattr(importlib, "import_module", absent)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
     with pytest.raises(ModuleNotFoundError, match=r"AceHF needs the package datasets .* 'torchmdnet\[hf\]'"):
         AceHF(paths=path)

@@ -12,7 +12,13 @@ from torchmdnet.ops import native
 TESTS = Path(__file__).parents[1]
 INSTALLED = native.LIBRARY.parents[2]
 """Where the tested package lies: not in the working directory, whose sources have no library beside them."""
-FILES = ["neighbors/test_against_reference.py", "neighbors/test_structure.py", "ops/test_tensor_message.py"]
+FILES = [
+    "neighbors/test_against_reference.py",
+    "neighbors/test_structure.py",
+    "ops/test_tensor_message.py",
+    "ops/test_table_message.py",
+    "ops/test_table_environment.py",
+]
 
 
 @pytest.mark.skipif(not native.AVAILABLE, reason="the native ops were not built")

@@ -103,8 +103,13 @@ def open_model(
 
 def _use_tables(model: TorchMD_Net | Ensemble, wanted: bool | float | None) -> None:
     if wanted is None:
-        wanted = members_of(model)[0].mean.dtype == torch.float32
-    if isinstance(wanted, bool):
+        if members_of(model)[0].mean.dtype != torch.float32:
+            return
+        try:
+            use_radial_tables(model)
+        except ValueError:  # no table keeps the tolerance: nobody asked for one
+            use_radial_tables(model, enabled=False)
+    elif isinstance(wanted, bool):
         use_radial_tables(model, enabled=wanted)
     else:
         use_radial_tables(model, tolerance=wanted)

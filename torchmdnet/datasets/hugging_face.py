@@ -1,6 +1,7 @@
 """Tables of the Hugging Face hub or in local Parquet files; the only module that knows the package ``datasets``."""
 
 import importlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,20 @@ def load_table(name: str, *, files: Sequence[str] | None, split: str, dataset: s
         FileNotFoundError: the hub has no such data set or cannot be reached.
         DatasetError: there is no such split, or the files cannot be read.
     """
-    try:
-        package = importlib.import_module("datasets")
-    except ModuleNotFoundError as error:
+    package = importlib.import_module("datasets") if _is_installed() else None
+    if package is None:
         raise ModuleNotFoundError(
-            f"{dataset} needs the package datasets of Hugging Face: pip install 'torchmdnet[hf]'", name=error.name
-        ) from error
+            f"{dataset} needs the package datasets of Hugging Face: pip install 'torchmdnet[hf]'", name="datasets"
+        )
     try:
         return Table(package.load_dataset(name, data_files=None if files is None else list(files), split=split))
     except (FileNotFoundError, ConnectionError) as error:
         raise FileNotFoundError(f"{dataset}: the data set {name!r} cannot be fetched: {error}") from error
     except (ValueError, package.exceptions.DatasetsError) as error:
         raise DatasetError(f"{dataset}: the split {split!r} of {name!r} cannot be read: {error}") from error
+
+
+def _is_installed() -> bool:
+    """Whether ``datasets`` is a package, and not a mere folder of that name, such as one of data."""
+    found = importlib.util.find_spec("datasets")
+    return found is not None and found.origin is not None

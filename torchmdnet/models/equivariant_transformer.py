@@ -1,5 +1,6 @@
 """Equivariant transformer (Thölke and De Fabritiis 2022): attention over neighbours, scalar and vector features."""
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -8,13 +9,17 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
-from torchmdnet.nn.attention import attention_scores, check_attention, distance_factor, split_heads
-from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
+from torchmdnet.nn.atomwise import atomwise
+from torchmdnet.nn.attention import Affine, check_attention, distance_factor, unit_factor, values_apart
+from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
+from torchmdnet.nn.radial_attention import radial_attention
+from torchmdnet.nn.radial_tables import QUINTIC, TableCoordinate
 from torchmdnet.nn.representation import AtomFeatures, Representation
-from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
+from torchmdnet.ops.vector_attention import AttentionInput
 
 __all__ = ["EquivariantAttention", "TorchMD_ET"]
 
@@ -25,7 +30,7 @@ def sender_direction(graph: Graph) -> Tensor:
     return -graph.vector / length.unsqueeze(-1)
 
 
-class EquivariantAttention(nn.Module):
+class EquivariantAttention(TabulatedLayer):
     r"""Attention over neighbours and an exchange between scalars x and vectors V.
 
     With y the normalised x, the weight of sender i at receiver j is
@@ -71,53 +76,39 @@ class EquivariantAttention(nn.Module):
             if isinstance(module, nn.Linear):
                 reset_xavier(module)
 
-    def forward(
-        self, x: Tensor, v: Tensor, *, graph: Graph, direction: Tensor, functions: DistanceFunctions
-    ) -> tuple[Tensor, Tensor]:
-        """x: (N, C), v: (N, 3, C), direction: (E, 3) -> (N, C) and (N, 3, C), to be added."""
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, all s before all v^1 before all v^2. (N, C) -> (N, C), (N, C), (N, 3 C)"""
         y = self.layernorm(x)
+        value = nn.functional.linear(y, *values_apart(self.v_proj, self.num_heads))
+        return self.q_proj(y), self.k_proj(y), value
+
+    def message(self, inputs: AttentionInput, graph: Graph, *, radial: RadialInput) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors from the neighbours. -> (N, C), (N, 3, C)"""
+        weights = self.weights(radial)
+        return radial_attention(weights, inputs, graph=graph, num_heads=self.num_heads, activation=self.attn_activation)
+
+    def updated(self, x: Tensor, v: Tensor, *, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """x and v, to which the vectors from the neighbours are yet to be added. x, scalars: (N, C), v: (N, 3, C)"""
         p1, p2, p3 = self.vec_proj(v).split(self.hidden_channels, dim=-1)
-        weight = self._weights(y, graph, functions)
-        values = self._values(y, graph, functions)
-        scalars, vectors = self._messages(values, weight, v=v, graph=graph, direction=direction)
         o1, o2, o3 = self.o_proj(scalars).split(self.hidden_channels, dim=-1)
-        return (p1 * p2).sum(1) * o2 + o3, p3 * o1.unsqueeze(1) + vectors
+        return x + (p1 * p2).sum(1) * o2 + o3, v + p3 * o1.unsqueeze(1)
 
-    def _weights(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
-        """Attention of each edge. (E, heads, 1)"""
-        factor = None
+    def distance_weights(self, functions: DistanceFunctions) -> Tensor:
+        """Factors d^k of the keys and d^v of the values s, v^1, v^2, with the cutoff. -> (P, 4, C)"""
+        channels = self.hidden_channels
+        keys, of_scalars, of_vectors = (unit_factor(functions, num * channels) for num in (1, 1, 2))
         if self.dk_proj is not None:
-            factor = functions.attach(distance_factor(functions, self.dk_proj, self.act))
-        query, key = self.q_proj(y), self.k_proj(y)
-        scores = attention_scores(query, key, factor=factor, graph=graph, num_heads=self.num_heads)
-        weight = self.attn_activation(scores)
-        if not self.vector_cutoff:
-            weight = weight * functions.attach(functions.cutoff).index_select(0, graph.pair)
-        return weight.unsqueeze(-1)
-
-    def _values(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
-        """Values [s, v1, v2] of each head and edge. (E, heads, 3 C / heads)"""
-        values = self.v_proj(y).index_select(0, graph.sender)
+            keys = distance_factor(functions, self.dk_proj, self.act)
         if self.dv_proj is not None:
-            jet = distance_factor(functions, self.dv_proj, self.act)
-            factor = functions.attach_faded(jet) if self.vector_cutoff else functions.attach_cut(jet)
-        else:
-            factor = functions.attach(functions.cutoff if self.vector_cutoff else functions.step)
-        values = values * factor.index_select(0, graph.pair)
-        return split_heads(values, self.num_heads)
-
-    def _messages(
-        self, values: Tensor, weight: Tensor, *, v: Tensor, graph: Graph, direction: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Sums over senders. -> (N, C), (N, 3, C)"""
-        s, v1, v2 = (part.unsqueeze(1) for part in values.split(self.hidden_channels // self.num_heads, dim=-1))
-        scalar = s * weight.unsqueeze(1)
-        vector = split_heads(v.index_select(0, graph.sender), self.num_heads) * v1 + direction[:, :, None, None] * v2
-        summed = scatter_sum(torch.cat([scalar, vector], dim=1), graph.receiver, v.shape[0]).flatten(2)
-        return summed[:, 0], summed[:, 1:]
+            rows = values_apart(self.dv_proj, self.num_heads)
+            of_scalars = distance_factor(functions, Affine(rows.weight[:channels], rows.bias[:channels]), self.act)
+            of_vectors = distance_factor(functions, Affine(rows.weight[channels:], rows.bias[channels:]), self.act)
+        attach_vectors = functions.attach_faded if self.vector_cutoff else functions.attach_cut
+        factors = functions.attach(keys), functions.attach_faded(of_scalars), attach_vectors(of_vectors)
+        return torch.cat(factors, dim=1).unflatten(1, (4, channels))
 
 
-class TorchMD_ET(Representation):  # noqa: N801  the public name
+class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public name
     """Equivariant transformer: invariant features after a layer norm, and vector features.
 
     Args:
@@ -144,6 +135,7 @@ class TorchMD_ET(Representation):  # noqa: N801  the public name
     """
 
     is_equivariant = True
+    table_kind = QUINTIC
 
     def __init__(
         self,
@@ -202,20 +194,39 @@ class TorchMD_ET(Representation):  # noqa: N801  the public name
         self.distance_expansion.reset_parameters()
         if self.neighbor_embedding is not None:
             self.neighbor_embedding.reset_parameters()
-        for layer in self.attention_layers:
-            if isinstance(layer, EquivariantAttention):
-                layer.reset_parameters()
+        for layer in self._attentions():
+            layer.reset_parameters()
         self.out_norm.reset_parameters()
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
         direction = sender_direction(graph)
-        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        radial = self.radial_input(graph, second_derivatives=second_derivatives)
+        saves_memory = isinstance(radial, TableCoordinate) and not second_derivatives and self.is_frozen()
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
-            x = self.neighbor_embedding(x, system.z, graph=graph, functions=functions)
-        v = x.new_zeros(x.shape[0], 3, x.shape[1])
-        for layer in self.attention_layers:
-            dx, dv = layer(x, v, graph=graph, direction=direction, functions=functions)
-            x, v = x + dx, v + dv
-        return AtomFeatures(self.out_norm(x), v, system)
+            x = self.neighbor_embedding(x, system.z, graph=graph, radial=radial)
+        v = x.new_zeros(x.shape[0], 3 * x.shape[1])
+        # Sums over neighbours take turns with maps of single atoms, to which v is one row.
+        prepared = list(atomwise(functools.partial(self._prepare, 0), x, saves_memory=saves_memory))
+        for number, layer in enumerate(self._attentions()):
+            query, key, value = prepared
+            inputs = AttentionInput(query, key, value, v.unflatten(1, (3, -1)), direction)
+            scalars, vectors = layer.message(inputs, graph, radial=radial)
+            update = functools.partial(self._update, number)
+            x, v, *prepared = atomwise(update, x, v, scalars, saves_memory=saves_memory)
+            v = v + vectors.flatten(1)
+        return AtomFeatures(prepared[0], v.unflatten(1, (3, -1)), system)
+
+    def _prepare(self, number: int, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of layer ``number``; after the last, features. x: (N, C)"""
+        layers = self._attentions()
+        return layers[number].projected(x) if number < len(layers) else (self.out_norm(x),)
+
+    def _update(self, number: int, x: Tensor, v: Tensor, scalars: Tensor) -> tuple[Tensor, ...]:
+        """From a layer's sum of scalars to x, v without its sum of vectors, and what the next one needs. v: (N, 3 C)"""
+        x, v = self._attentions()[number].updated(x, v.unflatten(1, (3, -1)), scalars=scalars)
+        return x, v.flatten(1), *self._prepare(number + 1, x)
+
+    def _attentions(self) -> list[EquivariantAttention]:
+        return [layer for layer in self.attention_layers if isinstance(layer, EquivariantAttention)]

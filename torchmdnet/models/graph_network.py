@@ -161,7 +161,7 @@ class TorchMD_GN(Representation):  # noqa: N801  the public name
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
-            x = self.neighbor_embedding(x, system.z, graph=graph, functions=functions)
+            x = self.neighbor_embedding(x, system.z, graph=graph, radial=functions)
         for block in self.interactions:
             x = x + block(x, graph, functions=functions)
         return AtomFeatures(x, None, system)

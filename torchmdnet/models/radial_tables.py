@@ -25,12 +25,17 @@ def use_radial_tables(model: nn.Module, *, tolerance: float = TOLERANCE, enabled
         How many radial networks are read from tables.
 
     Raises:
-        ValueError: The tolerance is out of range, or so small that no table keeps it.
+        ValueError: The model is in training mode, or the tolerance is out of range, or so small that no table keeps it.
     """
     count = 0
     for part in model.modules():
         if not isinstance(part, TabulatedRadial):
             continue
+        if enabled and part.training:
+            raise ValueError(
+                "the model is in training mode, and tables are made of weights that no longer change: "
+                "call model.eval() before use_radial_tables"
+            )
         if enabled:
             part.build_radial_tables(tolerance)
             count += len(part.tabulated_layers())

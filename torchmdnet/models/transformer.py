@@ -175,7 +175,7 @@ class TorchMD_T(Representation):  # noqa: N801  the public name
         functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
-            x = self.neighbor_embedding(x, system.z, graph=graph, functions=functions)
+            x = self.neighbor_embedding(x, system.z, graph=graph, radial=functions)
         for layer in self.attention_layers:
             x = x + layer(x, graph, functions=functions)
         return AtomFeatures(self.out_norm(x), None, system)

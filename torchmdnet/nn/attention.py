@@ -1,12 +1,24 @@
 """What attention over neighbours is made of, with or without vector features."""
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
 from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.jets import Jet, jet_activation, jet_linear
 
-__all__ = ["DISTANCE_INFLUENCES", "attention_scores", "check_attention", "distance_factor", "split_heads"]
+__all__ = [
+    "DISTANCE_INFLUENCES",
+    "Affine",
+    "attention_scores",
+    "check_attention",
+    "distance_factor",
+    "split_heads",
+    "unit_factor",
+    "values_apart",
+]
 
 DISTANCE_INFLUENCES = ("keys", "values", "both", "none")
 """Which side of the attention reads the distance."""
@@ -30,9 +42,30 @@ def split_heads(x: Tensor, num_heads: int) -> Tensor:
     return x.unflatten(-1, (num_heads, -1))
 
 
-def distance_factor(functions: DistanceFunctions, linear: nn.Linear, act: nn.Module) -> Jet:
+class Affine(NamedTuple):
+    """Weight and bias of a linear layer."""
+
+    weight: Tensor
+    """(C, R)"""
+    bias: Tensor
+    """(C,)"""
+
+
+def values_apart(linear: nn.Linear, num_heads: int) -> Affine:
+    """A layer whose rows are the three values of a head, then of the next, with all first values before all second."""
+    weight, bias = (rows.unflatten(0, (num_heads, 3, -1)).transpose(0, 1) for rows in (linear.weight, linear.bias))
+    return Affine(weight.flatten(0, 2), bias.flatten())
+
+
+def distance_factor(functions: DistanceFunctions, linear: nn.Linear | Affine, act: nn.Module) -> Jet:
     """What a distance multiplies keys or values with. -> (P, C)"""
     return jet_activation(jet_linear(functions.rbf, linear.weight, linear.bias), act)
+
+
+def unit_factor(functions: DistanceFunctions, num_columns: int) -> Jet:
+    """The factor 1 of keys or values that do not know the distance. -> (P, C)"""
+    one = functions.rbf.value.new_ones((functions.rbf.value.shape[0], num_columns))
+    return Jet(one, None if functions.rbf.slope is None else torch.zeros_like(one))
 
 
 def attention_scores(query: Tensor, key: Tensor, *, factor: Tensor | None, graph: Graph, num_heads: int) -> Tensor:

@@ -7,12 +7,15 @@ from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.jets import jet_linear
 from torchmdnet.nn.mlp import reset_xavier
+from torchmdnet.nn.radial_tables import RadialWeights, TableWeights
+from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer
 from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.ops.table_sum import table_sum
 
 __all__ = ["NeighborEmbedding"]
 
 
-class NeighborEmbedding(nn.Module):
+class NeighborEmbedding(TabulatedLayer):
     r"""Mix each atom's embedding with those of its neighbours (TorchMD-NET).
 
     :math:`x_i \leftarrow W [x_i, \sum_{j \ne i} C(d_{ij}) \, W_d f(d_{ij}) \odot e(z_j)] + b`, self pairs left out.
@@ -31,13 +34,25 @@ class NeighborEmbedding(nn.Module):
         reset_xavier(self.distance_proj)
         reset_xavier(self.combine)
 
-    def forward(self, x: Tensor, z: Tensor, *, graph: Graph, functions: DistanceFunctions) -> Tensor:
-        """x: (N, C), z: (N,) -> (N, C)"""
+    def distance_weights(self, functions: DistanceFunctions) -> Tensor:
+        """Weights of each distance. -> (P, C)"""
         projection = self.distance_proj
-        weight = functions.attach_faded(jet_linear(functions.rbf, projection.weight, projection.bias))
-        # A self pair is the only one at distance zero, lest atoms coincide: an image of the atom itself does count.
-        weight = weight.masked_fill((graph.pair_distance == 0).unsqueeze(-1), 0)
-        message = weight.index_select(0, graph.pair) * self.embedding(z).index_select(0, graph.sender)
-        neighbors = scatter_sum(message, graph.receiver, x.shape[0])
+        return functions.attach_faded(jet_linear(functions.rbf, projection.weight, projection.bias))
+
+    def forward(self, x: Tensor, z: Tensor, *, graph: Graph, radial: RadialInput) -> Tensor:
+        """x: (N, C), z: (N,) -> (N, C)"""
+        neighbors = sum_of_others(self.weights(radial), self.embedding(z), graph)
         result: Tensor = self.combine(torch.cat([x, neighbors], dim=-1))
         return result
+
+
+def sum_of_others(weights: RadialWeights, x: Tensor, graph: Graph) -> Tensor:
+    """Weighted sum over neighbours without the atom itself. weights: (P, C), x: (N, C) -> (N, C)"""
+    # A self pair is the only one at distance zero, lest atoms coincide: an image of the atom itself does count.
+    is_self = graph.pair_distance == 0
+    if isinstance(weights, TableWeights):
+        at_cutoff = weights.s.masked_fill(is_self, 0)  # where these weights are zero
+        return table_sum(weights.table, at_cutoff, x=x, graph=graph)
+    others = weights.masked_fill(is_self.unsqueeze(-1), 0)
+    message = others.index_select(0, graph.pair) * x.index_select(0, graph.sender)
+    return scatter_sum(message, graph.receiver, x.shape[0])

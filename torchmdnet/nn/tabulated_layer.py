@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
 from torchmdnet.nn.radial import RadialBasis
-from torchmdnet.nn.radial_tables import RadialWeights, TableCoordinate, TableScale, TableWeights, build_tables
+from torchmdnet.nn.radial_tables import (
+    CUBIC,
+    RadialWeights,
+    TableCoordinate,
+    TableKind,
+    TableScale,
+    TableWeights,
+    build_tables,
+)
 
 __all__ = ["RadialInput", "TabulatedLayer", "TabulatedRadial"]
 
@@ -29,7 +37,7 @@ class TabulatedLayer(nn.Module):
 
     @abstractmethod
     def distance_weights(self, functions: DistanceFunctions) -> Tensor:
-        """Exact weights of the three parts for each distance. -> (P, 3, C)"""
+        """Exact weights for each distance, (P, 3, C) where they are those of the parts of a tensor. -> (P, ...)"""
 
     def weights(self, radial: RadialInput) -> RadialWeights:
         """Exact weights, or the table that has them."""
@@ -62,6 +70,8 @@ class TabulatedRadial(nn.Module):
 
     distance_expansion: RadialBasis
     table_scale: TableScale | None = None
+    table_kind: TableKind = CUBIC
+    """Polynomials that the ops of its layers read."""
 
     def tabulated_layers(self) -> Sequence[TabulatedLayer]:
         """Layers whose radial networks depend on the distance alone."""
@@ -71,7 +81,11 @@ class TabulatedRadial(nn.Module):
         """Let the layers read their radial networks from tables from now on; see :func:`build_tables`."""
         layers = self.tabulated_layers()
         self.table_scale, tables = build_tables(
-            layers, self.distance_expansion, weights=_distance_weights, tolerance=tolerance
+            layers,
+            self.distance_expansion,
+            weights=_distance_weights,
+            tolerance=tolerance,
+            kind=self.table_kind,
         )
         for layer, table in zip(layers, tables, strict=True):
             layer.table = table

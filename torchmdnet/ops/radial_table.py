@@ -1,8 +1,9 @@
-r"""Functions of the distance as a table: a cubic polynomial on each of M even intervals.
+r"""Functions of the distance as a table: a polynomial on each of M even intervals.
 
-A table has shape (M, 4, ...): for each interval the coefficients of 1, t, t² and t³ of some functions, t from 0 to 1
-across the interval. A distance comes as its coordinate s: 0 where the first interval begins, M where the last one ends.
-Interpolation is linear in the table; its derivative by s is exact, so that forces are those of the interpolated energy.
+A table has shape (M, D, ...): for each interval the coefficients of 1, t, t², ... of some functions, t from 0 to 1
+across the interval; D = 4 or, of fifth degree, 6. A distance comes as its coordinate s: 0 where the first interval
+begins, M where the last one ends. Interpolation is linear in the table; its derivative by s is exact, so that forces
+are those of the interpolated energy.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["NUM_COEFFICIENTS", "gradients_of", "hermite_table", "interpolate"]
+__all__ = ["NUM_COEFFICIENTS", "gradients_of", "hermite_table", "interpolate", "midpoint_table"]
 
 NUM_COEFFICIENTS = 4
 
@@ -25,17 +26,39 @@ def hermite_table(value: Tensor, slope: Tensor) -> Tensor:
     return torch.stack([value[:-1], start, 3 * step - 2 * start - end, start + end - 2 * step], dim=1)
 
 
+def midpoint_table(value: Tensor, slope: Tensor) -> Tensor:
+    """The same of fifth degree, with given values and slopes also at the middles of intervals.
+
+    Shapes: value, slope (an interval is the unit of length), ends and middles in turn: (2 M + 1, ...) -> (M, 6, ...).
+    """
+    a, m, b = value[:-1:2], value[1::2], value[2::2]
+    to_middle, to_end = m - a, b - a
+    p, q, r = slope[:-1:2], slope[1::2], slope[2::2]
+    return torch.stack(
+        [
+            a,
+            p,
+            16 * to_middle + 7 * to_end - 6 * p - 8 * q - r,
+            -32 * to_middle - 34 * to_end + 13 * p + 32 * q + 5 * r,
+            16 * to_middle + 52 * to_end - 12 * p - 40 * q - 8 * r,
+            -24 * to_end + 4 * p + 16 * q + 4 * r,
+        ],
+        dim=1,
+    )
+
+
 def interpolate(table: Tensor, s: Tensor, *, order: int = 0) -> Tensor:
     """The functions, or their derivative of some order by s, at coordinates s. Differentiable to any order.
 
-    Shapes: table: (M, 4, ...), s: (P,) -> (P, ...).
+    Shapes: table: (M, D, ...), s: (P,) -> (P, ...).
     """
     interval = s.detach().clamp(0, table.shape[0] - 1).to(torch.int64)
     t = (s - interval.to(s.dtype)).reshape(-1, *[1] * (table.ndim - 2))
     rows = table.flatten(0, 1)
     result = s.new_zeros((s.shape[0], *table.shape[2:]))
-    for power in reversed(range(order, NUM_COEFFICIENTS)):
-        coefficient = rows.index_select(0, NUM_COEFFICIENTS * interval + power)
+    num_powers = table.shape[1]
+    for power in reversed(range(order, num_powers)):
+        coefficient = rows.index_select(0, num_powers * interval + power)
         result = result * t + math.perm(power, order) * coefficient
     return result
 

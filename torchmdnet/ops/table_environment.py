@@ -34,6 +34,12 @@ def table_environment(
         ValueError: shapes that do not go together.
     """
     check_radial_table(table, s, graph=graph, num_channels=own.shape[-1])
+    num_edges, num_atoms = graph.sender.shape[0], graph.row_ptr.shape[0] - 1
+    if components.shape != (num_edges, NUM_COMPONENTS) or own.shape != other.shape or own.shape[:-1] != (num_atoms,):
+        raise ValueError(
+            f"want components (E, 9), own and other (N, C) with E = {num_edges} and N = {num_atoms}, not "
+            f"{tuple(components.shape)}, {tuple(own.shape)} and {tuple(other.shape)}"
+        )
     arrays = (value.contiguous() for value in (table, s, components, own, other))
     result: Tensor = torch.ops.torchmdnet.table_environment(
         *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair

@@ -57,9 +57,12 @@ def _made_basis(dtype: torch.dtype, device: torch.device) -> Tensor:
     return tensor_basis().to(device=device, dtype=dtype)
 
 
-@torch.compiler.assume_constant_result
 def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
-    return _made_basis(dtype, device)
+    # Compiled code holds the basis as a constant. (torch.compiler.assume_constant_result would load the compiler, which
+    # takes a second, whenever this module is imported.)
+    return (
+        tensor_basis().to(device=device, dtype=dtype) if torch.compiler.is_compiling() else _made_basis(dtype, device)
+    )
 
 
 def to_matrix(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torchmdnet.neighbors import DefaultBox, neighbor_graph
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.priors.base import ExtraArgs
 from torchmdnet.priors.charges import given_charges
+from torchmdnet.priors.compilation import leave_compiled_code
 from torchmdnet.priors.option_checks import number
 from torchmdnet.priors.pair_prior import PairPrior
 
@@ -110,9 +111,9 @@ class Coulomb(PairPrior):
             "nm_prefactor": self.nm_prefactor,
         }
 
-    @torch.compiler.disable(reason="the prior Coulomb lists all pairs, as many as there are: it is not compiled")
     def neighbors(self, system: System) -> Graph:
         """List the pairs within a radius that holds the nearest image of every pair."""
+        leave_compiled_code("the prior Coulomb lists all pairs, as many as there are: it is not compiled")
         system = self.distance(system)
         return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=pair_radius(system), loop=False)
 

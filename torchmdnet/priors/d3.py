@@ -10,6 +10,7 @@ from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList, neighbor_graph
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.priors.base import ExtraArgs
+from torchmdnet.priors.compilation import leave_compiled_code
 from torchmdnet.priors.d3_tables import HIGHEST, element_tables, functional_damping
 from torchmdnet.priors.d3_terms import (
     coordination_numbers,
@@ -153,9 +154,9 @@ class D3(EnergyPrior):
         )
         return 0.5 * scatter_sum(energies, graph.receiver, z.shape[0])
 
-    @torch.compiler.disable(reason="the prior D3 lists triangles, as many as there are: they are not compiled")
     def _triangle_energies(self, system: System, weights: Tensor, *, z: Tensor) -> Tensor:
         """A third of the energy of each atom's triangles, Hartree. (N,)"""
+        leave_compiled_code("the prior D3 lists triangles, as many as there are: they are not compiled")
         graph = neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=self.three_body_cutoff, loop=False)
         first, second, far_side = list_triangles(graph, cutoff=self.three_body_cutoff)
         i, j, k = graph.receiver.long()[first], graph.sender.long()[first], graph.sender.long()[second]
