@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 FLOAT = 4
 """Bytes of a float32."""
-CUBIC, CUBIC_SLOPE = 6, 5
-"""Operations for a value of a table of third degree (three multiply-adds), and for its slope besides."""
-QUINTIC, QUINTIC_SLOPE = 10, 8
-"""The same of fifth degree."""
+VALUE, SLOPE = 10, 8
+"""Operations for a value of a table (five multiply-adds), and for its slope besides."""
 COMPONENTS, PARTS = 9, 3
 
 
@@ -28,10 +26,10 @@ class Cost(NamedTuple):
 def tensornet_cost(options: dict[str, Any], edges: float) -> Cost:
     """TensorNet whose radial networks are tables."""
     channels, layers = options["embedding_dimension"], options["num_layers"]
-    forward = PARTS * CUBIC + 2 * COMPONENTS  # interpolate, sum over senders
-    backward = PARTS * (CUBIC + CUBIC_SLOPE) + 2 * COMPONENTS + 2 * COMPONENTS + 2 * PARTS  # and contract for the slope
-    first_forward = PARTS * CUBIC + 1 + PARTS + 2 * COMPONENTS
-    first_backward = PARTS * (CUBIC + CUBIC_SLOPE) + 1 + PARTS + 4 * COMPONENTS + 3 * PARTS
+    forward = PARTS * VALUE + 2 * COMPONENTS  # interpolate, sum over senders
+    backward = PARTS * (VALUE + SLOPE) + 2 * COMPONENTS + 2 * COMPONENTS + 2 * PARTS  # and contract for the slope
+    first_forward = PARTS * VALUE + 1 + PARTS + 2 * COMPONENTS
+    first_backward = PARTS * (VALUE + SLOPE) + 1 + PARTS + 4 * COMPONENTS + 3 * PARTS
     by_edges = edges * channels * (layers * (forward + backward) + first_forward + first_backward)
     # Multiply-adds in units of C^2. Embedding: elements 2 (no gradient), mixing 9, scales 2 + 6. A layer: mixing of all
     # components before and after the message. Features 3, head 1/2.
@@ -42,7 +40,7 @@ def tensornet_cost(options: dict[str, Any], edges: float) -> Cost:
     tensor = COMPONENTS * channels * FLOAT
     # Forward: sum 1, scaling 2; a layer: mixing 3, message 2, update 4. Backward: twice as much.
     traffic = 3 * (3 + 9 * layers) * tensor
-    row = 4 * PARTS * channels * FLOAT
+    row = 6 * PARTS * channels * FLOAT
     gathered = edges * (2 * layers * (row + tensor) + 2 * (row + channels * FLOAT))
     return Cost(by_edges + by_atoms + by_products, traffic, gathered)
 
@@ -53,10 +51,10 @@ def transformer_cost(options: dict[str, Any], edges: float) -> Cost:
     channels, layers = options["embedding_dimension"], options["num_layers"]
     # Four factors; q k d and its sum (3); scalars 3; vectors from vectors and from directions, 7 each.
     products = 3 + 3 + 7 + 7
-    forward = 4 * QUINTIC + products
+    forward = 4 * VALUE + products
     # Factors and slopes; the adjoints by both ends; a product and a sum for each slope.
-    backward = 4 * (QUINTIC + QUINTIC_SLOPE) + 2 * products + 2 * 4
-    embedding = 2 * QUINTIC + QUINTIC_SLOPE + 2 + 4
+    backward = 4 * (VALUE + SLOPE) + 2 * products + 2 * 4
+    embedding = 2 * VALUE + SLOPE + 2 + 4
     by_edges = edges * channels * (layers * (forward + backward) + embedding)
     # Multiply-adds in units of C^2: neighbour embedding 2; a layer: q, k 2, values 3, three projections of vectors 9,
     # out 3; head 1/2.

@@ -1,6 +1,6 @@
-// Functions of the distance as a table: a cubic polynomial on each of M even intervals.
+// Functions of the distance as a table: a polynomial of fifth degree on each of M even intervals.
 //
-// A table is (M, 4, K): for each interval the coefficients of 1, t, t^2 and t^3 of K functions, t from 0 to 1 across the
+// A table is (M, 6, K): for each interval the coefficients of 1, t, ... t^5 of K functions, t from 0 to 1 across the
 // interval. A distance comes as its coordinate s: 0 where the first interval begins, M where the last one ends. Powers of
 // t, rather than values at the ends, because in float32 their derivative is as exact as they are.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace torchmdnet {
 
-constexpr int kCoefficients = 4;
+constexpr int kCoefficients = 6;
 
 // Where a coordinate lies; outside the table the outermost polynomial goes on.
 template <class T>
@@ -27,14 +27,21 @@ TMD_SHARED_INLINE TablePlace<T> table_place(T s, int32_t num_intervals) {
   return {interval, s - static_cast<T>(interval)};
 }
 
-// The polynomial and its derivative by t, of numbers or of vectors of them.
+// The polynomial with coefficients c and its derivative by t, of numbers or of vectors of them.
 template <class V, class T>
-TMD_SHARED_INLINE V cubic(const V& c0, const V& c1, const V& c2, const V& c3, T t) {
-  return c0 + t * (c1 + t * (c2 + t * c3));
+TMD_SHARED_INLINE V polynomial(const V* c, T t) {
+  V value = c[kCoefficients - 1];
+  for (int power = kCoefficients - 2; power >= 0; --power) value = value * t + c[power];
+  return value;
 }
 template <class V, class T>
-TMD_SHARED_INLINE V cubic_slope(const V& c1, const V& c2, const V& c3, T t) {
-  return c1 + t * (2 * c2 + (3 * t) * c3);
+TMD_SHARED_INLINE V polynomial_slope(const V* c, T t) {
+  V value = c[kCoefficients - 1], slope = value;
+  for (int power = kCoefficients - 2; power >= 1; --power) {
+    value = value * t + c[power];
+    slope = slope * t + value;
+  }
+  return slope;
 }
 
 }  // namespace torchmdnet

@@ -6,11 +6,11 @@
 
 namespace torchmdnet {
 
-// Refuses a table that is not (M, 4, 3, C), and coordinates that are not (P,).
+// Refuses a table that is not (M, 6, 3, C), and coordinates that are not (P,).
 inline void check_table(const Tensor& table, const Tensor& s, int64_t num_channels) {
   require(table.dim() == 4 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kCoefficients &&
               table.size(2) == kParts && table.size(3) == num_channels,
-          "table must have shape (M, 4, 3, C) with M of 1 to 16777215");
+          "table must have shape (M, 6, 3, C) with M of 1 to 16777215");
   require(s.dim() == 1, "s must have shape (P,)");
 }
 

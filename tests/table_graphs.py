@@ -8,7 +8,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import neighbor_graph
-from torchmdnet.ops.radial_table import hermite_table
+from torchmdnet.ops.radial_table import midpoint_table
 
 INTERVALS = 9
 CUTOFF = 2.5
@@ -66,14 +66,14 @@ def table_graph(
         return torch.randn(shape, generator=random, dtype=torch.float64)
 
     num_atoms, num_edges, num_pairs = len(system.pos), len(graph.sender), len(graph.pair_distance)
-    value, slope = numbers(2, INTERVALS + 1, 3, channels)
+    value, slope = 0.1 * numbers(2, 2 * INTERVALS + 1, 3, channels)
     value[0] = slope[0] = 0
     s = (torch.rand(num_pairs, generator=random, dtype=torch.float64) * 1.1 - 0.05) * INTERVALS
     if capacity is not None:
         s[graph.pair_distance == CUTOFF] = 0
     result = TableGraph(
         graph=graph,
-        table=hermite_table(value, slope),
+        table=midpoint_table(value, slope),
         s=s,
         x=numbers(9, num_atoms, channels),
         y=numbers(num_edges, 9),

@@ -25,7 +25,7 @@ struct AttentionInput {
   int64_t head_width() const { return channels / num_heads; }
   // First coefficient of a column of the table at some channel.
   TMD_INLINE const T* column(const TablePlace<T>& place, int number, int64_t channel) const {
-    return table + (place.interval * int64_t(kPowers * kColumns) + number) * channels + channel;
+    return table + (place.interval * int64_t(kCoefficients * kColumns) + number) * channels + channel;
   }
   // From a coefficient to the next one.
   TMD_INLINE int64_t stride() const { return kColumns * channels; }
@@ -65,7 +65,7 @@ inline Edges AttentionArguments::check() const {
           "want query and key (N, C), value (N, 3 C), vector (N, 3, C), direction (E, 3)");
   require(num_heads >= 1 && C % num_heads == 0, "the number of channels must be a multiple of num_heads");
   require(table.dim() == 4 && table.size(0) >= 1 && table.size(0) < (1 << 24) &&
-              has_shape(table, {table.size(0), kPowers, kColumns, C}) && s.dim() == 1,
+              has_shape(table, {table.size(0), kCoefficients, kColumns, C}) && s.dim() == 1,
           "want table (M, 6, 4, C) with M of 1 to 16777215, s (P,)");
   return check_edges(sender, row_ptr, pair, N, s.size(0));
 }

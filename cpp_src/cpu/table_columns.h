@@ -1,21 +1,18 @@
-// Columns of tables of fifth degree, and loops over channels: what the ops on attention and sums share.
-//
-// A table is (M, 6, columns, C): as in radial_table.h, with the coefficients of 1, t, ... t^5.
+// Columns of a table (see radial_table.h), and loops over channels: what the ops that read tables share.
 #pragma once
 #include <type_traits>
 
 #include "../lanes.h"
+#include "../radial_table.h"
 
 namespace torchmdnet {
-
-constexpr int kPowers = 6;
 
 // W channels of a column: `at` is the first coefficient at the first channel, the next ones come `stride` later.
 template <class T, int W>
 TMD_INLINE void column_value(const T* at, int64_t stride, T t, Lanes<T, W>& value) {
   Lanes<T, W> c;
-  value.load(at + (kPowers - 1) * stride);
-  for (int power = kPowers - 2; power >= 0; --power) {
+  value.load(at + (kCoefficients - 1) * stride);
+  for (int power = kCoefficients - 2; power >= 0; --power) {
     c.load(at + power * stride);
     value.v = value.v * t + c.v;
   }
@@ -25,9 +22,9 @@ TMD_INLINE void column_value(const T* at, int64_t stride, T t, Lanes<T, W>& valu
 template <class T, int W>
 TMD_INLINE void column_value_and_slope(const T* at, int64_t stride, T t, Lanes<T, W>& value, Lanes<T, W>& slope) {
   Lanes<T, W> c;
-  value.load(at + (kPowers - 1) * stride);
+  value.load(at + (kCoefficients - 1) * stride);
   slope.v = value.v;
-  for (int power = kPowers - 2; power >= 1; --power) {
+  for (int power = kCoefficients - 2; power >= 1; --power) {
     c.load(at + power * stride);
     value.v = value.v * t + c.v;
     slope.v = slope.v * t + value.v;

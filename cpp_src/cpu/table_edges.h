@@ -6,6 +6,7 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
+#include "table_columns.h"
 
 namespace torchmdnet {
 
@@ -28,22 +29,13 @@ TMD_INLINE void place_edges(const T* s, int32_t num_intervals, const Edges& all,
 // W channels of the weights of the three parts; rows is the interval's first coefficient of the first channel.
 template <class T, int W>
 TMD_INLINE void table_value(const T* rows, int64_t C, T t, Lanes<T, W>* w) {
-  for (int k = 0; k < kParts; ++k) {
-    Lanes<T, W> c[kCoefficients];
-    for (int b = 0; b < kCoefficients; ++b) c[b].load(rows + (b * kParts + k) * C);
-    w[k].v = cubic(c[0].v, c[1].v, c[2].v, c[3].v, t);
-  }
+  for (int k = 0; k < kParts; ++k) column_value<T, W>(rows + k * C, kParts * C, t, w[k]);
 }
 
 // The same with their derivatives by t.
 template <class T, int W>
 TMD_INLINE void table_value_and_slope(const T* rows, int64_t C, T t, Lanes<T, W>* w, Lanes<T, W>* dw) {
-  for (int k = 0; k < kParts; ++k) {
-    Lanes<T, W> c[kCoefficients];
-    for (int b = 0; b < kCoefficients; ++b) c[b].load(rows + (b * kParts + k) * C);
-    w[k].v = cubic(c[0].v, c[1].v, c[2].v, c[3].v, t);
-    dw[k].v = cubic_slope(c[1].v, c[2].v, c[3].v, t);
-  }
+  for (int k = 0; k < kParts; ++k) column_value_and_slope<T, W>(rows + k * C, kParts * C, t, w[k], dw[k]);
 }
 
 // From a number for each edge to their sum for each pair; padding counts for nothing.

@@ -42,7 +42,7 @@ TMD_INLINE void sum_lanes(const SumInput<T>& in, const T* from, const std::vecto
   own.load(in.x + i * C + channel);
   for (size_t e = 0; e < edges.size(); ++e) {
     const TablePlace<T>& place = edges[e].place;
-    const T* at = in.table + place.interval * (kPowers * C) + channel;
+    const T* at = in.table + place.interval * (kCoefficients * C) + channel;
     if (kWithSlopes)
       column_value_and_slope<T, W>(at, C, place.t, w, dw);
     else
@@ -83,7 +83,7 @@ Edges check_input(const Tensor& table, const Tensor& s, const Tensor& x, const T
   for (const Tensor* array : {&table, &s, &x})
     require(array->contiguous() && array->dtype() == x.dtype(), "arrays must be contiguous and of one type");
   require(x.dim() == 2, "x must have shape (N, C)");
-  require(table.dim() == 3 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kPowers &&
+  require(table.dim() == 3 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kCoefficients &&
               table.size(2) == x.size(1) && s.dim() == 1,
           "want table (M, 6, C) with M of 1 to 16777215, s (P,)");
   return check_edges(sender, row_ptr, pair, x.size(0), s.size(0));

@@ -133,9 +133,10 @@ static __global__ void number_forward_kernel(Distinct d) {
       list_forward(d, i, d.sender[e], row);
     });
   }
-  const int64_t num_others = d.row_ptr[d.num_atoms] - (d.loop ? d.num_atoms : 0);
+  // As many as were counted: a list that is not full, as after a fault, leaves rows without an edge.
+  const int64_t num_used = num_forward(sum_range(d.tiles, 0, divide_up(d.num_atoms, kTile))) + d.num_self_rows();
   if (d.num_self_rows() && grid_thread() == 0) d.first[0] = 0;
-  write_unused(d, (num_others > 0 ? num_others / 2 : 0) + d.num_self_rows(), grid_thread(), grid_threads());
+  write_unused(d, num_used, grid_thread(), grid_threads());
 }
 
 // Whether edge e is the reverse of the first edge of a row with the same two atoms.

@@ -132,11 +132,17 @@ struct TableRow {
     for (int b = 0; b < kCoefficients; ++b)
       for (int k = 0; k < kParts; ++k) c[k][b] = read_pack_once<T, V>(rows + (b * kParts + k) * d.channels);
   }
-  __device__ T value(int part, int v, T t) const {
-    return cubic(c[part][0].v[v], c[part][1].v[v], c[part][2].v[v], c[part][3].v[v], t);
-  }
-  __device__ T slope(int part, int v, T t) const {
-    return cubic_slope(c[part][1].v[v], c[part][2].v[v], c[part][3].v[v], t);
+  __device__ T value(int part, int v, T t) const { return polynomial(coefficients(part, v).c, t); }
+  __device__ T slope(int part, int v, T t) const { return polynomial_slope(coefficients(part, v).c, t); }
+
+ private:
+  struct Coefficients {
+    T c[kCoefficients];
+  };
+  __device__ Coefficients coefficients(int part, int v) const {
+    Coefficients of_channel;
+    for (int b = 0; b < kCoefficients; ++b) of_channel.c[b] = c[part][b].v[v];
+    return of_channel;
   }
 };
 

@@ -119,9 +119,14 @@ def test_a_transform_of_another_kind_is_refused(model: TorchMD_Net) -> None:
         External(model, [[1, 1]], output_transform=23)
 
 
-def test_cuda_graphs_are_refused(model: TorchMD_Net) -> None:
-    with pytest.raises(ValueError, match="use_cuda_graph=True is not available"):
+def test_a_cuda_graph_on_a_cpu_is_refused(model: TorchMD_Net) -> None:
+    with pytest.raises(ValueError, match="needs a CUDA device, and device is 'cpu': give device='cuda', or leave it"):
         External(model, [[1, 1]], use_cuda_graph=True)
+
+
+def test_a_cuda_graph_with_a_skin_is_refused(model: TorchMD_Net) -> None:
+    with pytest.raises(ValueError, match=r"skin: got 1.0 with use_cuda_graph=True.*leave out one"):
+        External(model, [[1, 1]], use_cuda_graph=True, skin=1.0)
 
 
 @pytest.mark.parametrize("embeddings", [[1, 1], [[]], [[[1]]]])

@@ -94,7 +94,7 @@ def test_tables_take_the_place_of_radial_networks_in_float32_or_where_wanted(
 
 
 def test_a_tolerance_that_no_table_keeps_is_told(checkpoint: Path) -> None:
-    with pytest.raises(ValueError, match=r"radial tables with 16384 intervals have an error of .*, more than"):
+    with pytest.raises(ValueError, match=r"radial tables with 2048 intervals have an error of .*, more than"):
         open_model(checkpoint, device="cpu", dtype="float64", radial_tables=1e-15)
 
 

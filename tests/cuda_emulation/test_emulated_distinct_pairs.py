@@ -52,6 +52,7 @@ def test_all_pairs_of_an_overflown_list_are_nan(kernels: ModuleType, loop: bool)
     system = random_system(7, kind="plain", upper=2.0)
     found = neighbor_pairs(kernels, system, 2.0, loop=loop, capacity=20)
     first, pair = distinct(kernels, found, loop=loop, padded=True)
+    assert ((first >= 0) & (first < len(found.distance))).all()
     assert np.isnan(found.distance[first]).all()
     assert ((pair >= 0) & (pair < len(first))).all()
 

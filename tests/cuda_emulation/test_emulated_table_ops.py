@@ -184,7 +184,7 @@ def test_launches_few_kernels_and_waits_for_nothing(kernels: ModuleType, ops: An
 WRONG: dict[str, tuple[str, Any, str]] = {
     "type": ("s", lambda s: s.float(), "arrays must be contiguous and of one type"),
     "order": ("table", lambda table: table.transpose(0, 1), "arrays must be contiguous and of one type"),
-    "parts": ("table", lambda table: table[:, :, :2].contiguous(), r"table must have shape \(M, 4, 3, C\)"),
+    "parts": ("table", lambda table: table[:, :, :2].contiguous(), r"table must have shape \(M, 6, 3, C\)"),
     "coordinates": ("s", lambda s: s[:, None], r"s must have shape \(P,\)"),
     "receiver": ("receiver", lambda index: index[1:], "receiver must be like sender"),
     "sender": ("sender", lambda index: index.long(), "sender, row_ptr and pair must be contiguous int32 vectors"),

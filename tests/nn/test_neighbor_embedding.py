@@ -9,7 +9,7 @@ from torchmdnet.neighbors import neighbor_graph
 from torchmdnet.nn.distance_functions import distance_functions
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import cosine_cutoff, radial_basis
-from torchmdnet.nn.radial_tables import QUINTIC, TableCoordinate, build_tables
+from torchmdnet.nn.radial_tables import TableCoordinate, build_tables
 
 
 def test_sums_over_neighbours_without_the_atom_itself() -> None:
@@ -45,7 +45,7 @@ def test_a_table_leaves_the_atom_itself_out_as_well(box: float | None) -> None:
     x = torch.randn(8, 4, dtype=torch.float64)
     exact = layer(x, z, graph=graph, radial=distance_functions(graph, basis, second_derivatives=True))
     scale, (layer.table,) = build_tables(
-        [layer], basis, weights=lambda each, f: each.distance_weights(f), tolerance=1e-8, kind=QUINTIC
+        [layer], basis, weights=lambda each, f: each.distance_weights(f), tolerance=1e-8
     )
     got = layer(x, z, graph=graph, radial=TableCoordinate(scale.coordinate(graph.pair_distance)))
     torch.testing.assert_close(got, exact, rtol=1e-7, atol=1e-7)

@@ -190,7 +190,7 @@ def test_says_which_shapes_go_together(wrong: str) -> None:
         "other": {"other": inputs.other[:, :4]},
     }[wrong]
     text = (
-        r"want table \(M, 4, 3, C\)" if wrong in ("table channels", "s") else r"want components \(E, 9\), own and oth"
+        r"want table \(M, 6, 3, C\)" if wrong in ("table channels", "s") else r"want components \(E, 9\), own and oth"
     )
     with pytest.raises(ValueError, match=text):
         run(inputs._replace(**changed), case.graph)
@@ -201,7 +201,7 @@ def test_says_which_shapes_go_together(wrong: str) -> None:
     ("position", "change", "text"),
     [
         (0, lambda t: t.float(), "contiguous and of one type"),
-        (0, lambda t: t[:, :, :2].contiguous(), r"table must have shape \(M, 4, 3, C\)"),
+        (0, lambda t: t[:, :, :2].contiguous(), r"table must have shape \(M, 6, 3, C\)"),
         (1, lambda t: t[:-1].contiguous(), "an edge's pair has no row"),
         (2, lambda t: t[:, :8].contiguous(), r"want y \(E, 9\), own and other \(N, C\)"),
         (2, lambda t: t[:-1], r"want y \(E, 9\), own and other \(N, C\)"),

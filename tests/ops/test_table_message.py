@@ -162,7 +162,7 @@ def test_says_which_table_and_coordinates_go_together(wrong: str) -> None:
         "s": (case.table, case.s[1:]),
         "s axes": (case.table, case.s[:, None]),
     }[wrong]
-    with pytest.raises(ValueError, match=r"want table \(M, 4, 3, C\) and s \(P,\) with M >= 1, C = 5 and P = \d+, not"):
+    with pytest.raises(ValueError, match=r"want table \(M, 6, 3, C\) and s \(P,\) with M >= 1, C = 5 and P = \d+, not"):
         table_message(table, s, make_x(case), case.graph)
 
 
@@ -178,7 +178,7 @@ def test_says_which_features_it_wants(shape: tuple[int, ...]) -> None:
     ("position", "change", "text"),
     [
         (0, lambda t: t.float(), "contiguous and of one type"),
-        (0, lambda t: t[:, :, :2].contiguous(), r"table must have shape \(M, 4, 3, C\)"),
+        (0, lambda t: t[:, :, :2].contiguous(), r"table must have shape \(M, 6, 3, C\)"),
         (0, lambda t: t[:0].contiguous(), "with M of 1 to 16777215"),
         (1, lambda t: t[:, None].contiguous(), r"s must have shape \(P,\)"),
         (1, lambda t: t[:-1].contiguous(), "an edge's pair has no row"),

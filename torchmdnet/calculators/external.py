@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchmdnet.calculators.cuda_recorder import cuda_recorder
+from torchmdnet.calculators.graph_replay import GraphReplay
 from torchmdnet.calculators.opening import ModelSource, open_model, parse_device
 from torchmdnet.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, KCAL_PER_MOL_IN_EV
 
@@ -45,15 +47,16 @@ class External:
         device: Where it runs.
         output_transform: A name in :data:`tranforms`, a callable (energies, forces) -> (energies, forces), or None to
             leave the model's units. Text is not evaluated as Python.
-        use_cuda_graph: Must be False: CUDA graphs are not part of this version.
-        cuda_graph_warmup_steps: Accepted for compatibility; without meaning while there are no CUDA graphs.
+        use_cuda_graph: Whether the model is captured in a CUDA graph at the first call and replayed at the others, with
+            the same numbers. For many steps of few atoms on a GPU. The graph reads weights as they were then.
+        cuda_graph_warmup_steps: Calls, with the positions of the first one, before it is captured.
         dtype: Of the model and of the results; None: float32 for files, a given model's own.
         **kwargs: Options that replace those in the file; ``radial_tables`` and ``skin`` as in :func:`open_model`.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.
-        ValueError: ``embeddings`` is not (R, n) integers, there is no such device, the transform's name is unknown,
-            or CUDA graphs are asked for.
+        ValueError: ``embeddings`` is not (R, n) integers, there is no such device, the transform's name is unknown, or
+            CUDA graphs are asked for without a CUDA device, without the native ops for it, or together with a skin.
         TypeError: ``output_transform`` is neither a name nor callable.
     """
 
@@ -68,9 +71,11 @@ class External:
         dtype: torch.dtype | str | None = None,
         **kwargs: Any,
     ) -> None:
-        if use_cuda_graph:
-            raise ValueError("use_cuda_graph=True is not available in this version; leave it out")
         self.device = parse_device(device)
+        if use_cuda_graph and kwargs.get("skin"):
+            raise ValueError(
+                f"skin: got {kwargs['skin']} with use_cuda_graph=True; a graph searches at each step: leave out one"
+            )
         self.embeddings = torch.as_tensor(embeddings)
         if self.embeddings.numel() and self.embeddings.is_floating_point():
             raise ValueError(f"embeddings: got {self.embeddings.dtype}, expected integers, the atomic numbers")
@@ -80,12 +85,23 @@ class External:
                 f"embeddings: got shape {tuple(self.embeddings.shape)}, expected (replicas, atoms) with at least one "
                 "of each; for a single system write [numbers]"
             )
+        recorder = cuda_recorder(self.embeddings.device) if use_cuda_graph else None
         self.output_transform = _find_transform(output_transform)
         self.model = open_model(netfile, device=device, dtype=dtype, **kwargs)
         self.num_replicas, self.num_atoms = self.embeddings.shape
         self._dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
         self._z = self.embeddings.reshape(-1)
         self._batch = torch.arange(self.num_replicas, device=self.device).repeat_interleave(self.num_atoms)
+        self._graph: GraphReplay | None = None
+        if recorder is not None:
+            self._graph = GraphReplay(
+                self.model,
+                self._z,
+                batch=self._batch,
+                num_systems=self.num_replicas,
+                recorder=recorder,
+                warmup_steps=cuda_graph_warmup_steps,
+            )
 
     def calculate(self, pos: Tensor | np.ndarray, box: Tensor | np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """Energies and forces of all replicas.
@@ -100,14 +116,13 @@ class External:
 
         Raises:
             ValueError: The number of coordinates or the shape of the box is wrong, or what the model refuses.
+            RuntimeError: The model cannot be captured in a CUDA graph, and was to be.
         """
-        prediction = self.model.compute(
-            self._z,
-            self._positions(pos),
-            self._batch,
-            box=None if box is None else self._boxes(box),
-            num_systems=self.num_replicas,
-        )
+        pos, box = self._positions(pos), None if box is None else self._boxes(box)
+        if self._graph is None:
+            prediction = self.model.compute(self._z, pos, self._batch, box=box, num_systems=self.num_replicas)
+        else:
+            prediction = self._graph(pos, box)
         if prediction.forces is None:
             raise RuntimeError("the model gave no forces")
         energy = prediction.energy.detach()

@@ -16,7 +16,7 @@ from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.radial_attention import radial_attention
-from torchmdnet.nn.radial_tables import QUINTIC, TableCoordinate
+from torchmdnet.nn.radial_tables import TableCoordinate
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
 from torchmdnet.ops.vector_attention import AttentionInput
@@ -135,7 +135,6 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
     """
 
     is_equivariant = True
-    table_kind = QUINTIC
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torchmdnet.neighbors.default_box import DefaultBox
 from torchmdnet.neighbors.graphs import graph_of_pairs, system_pairs
 from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, check_status
 from torchmdnet.neighbors.verlet import VerletList
+from torchmdnet.ops import recording
 
 __all__ = ["NeighborList", "use_skin", "use_static_shapes"]
 
@@ -100,6 +101,15 @@ class NeighborList(DefaultBox):
     def _graph(self, pairs: NeighborPairs, system: System) -> Graph:
         return graph_of_pairs(pairs, loop=self.loop, padded=self.static_shapes, has_box=system.box is not None)
 
+    @property
+    def status(self) -> Tensor | None:
+        """Number of pairs found for the last list of static shapes, and what was wrong, 0 for nothing. (2,) int32
+
+        A tensor that the replay of a CUDA graph writes to; None before the first such list, and for one that was
+        compiled.
+        """
+        return self._last_status
+
     def check(self) -> None:
         """Raise what was wrong with the last list of static shapes, also after a CUDA graph was replayed.
 
@@ -121,7 +131,7 @@ class NeighborList(DefaultBox):
         capacity = max(self.edges_per_atom * system.pos.shape[0], 1)
         if torch.compiler.is_compiling():
             return self._search(system, capacity)
-        if system.pos.is_cuda and torch.cuda.is_current_stream_capturing():
+        if recording.is_captured(system.pos):
             return self._remember(self._search(system, capacity))
         try:
             pairs = self._remember(self._search(system, capacity))

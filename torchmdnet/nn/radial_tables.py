@@ -17,18 +17,15 @@ from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions, functions_of_distance
 from torchmdnet.nn.jets import Jet
 from torchmdnet.nn.radial import RadialBasis
-from torchmdnet.ops.radial_table import hermite_table, interpolate, midpoint_table
+from torchmdnet.ops.radial_table import interpolate, midpoint_table
 from torchmdnet.ops.table_environment import table_environment
 from torchmdnet.ops.table_message import table_message
 from torchmdnet.ops.tensor_environment import tensor_environment
 from torchmdnet.ops.tensor_message import tensor_message
 
 __all__ = [
-    "CUBIC",
-    "QUINTIC",
     "RadialWeights",
     "TableCoordinate",
-    "TableKind",
     "TableScale",
     "TableWeights",
     "build_tables",
@@ -38,26 +35,11 @@ __all__ = [
 
 DECAY_ACROSS = 3.5
 """The exponent a d at the cutoff; of 1 to 5 the value with the smallest errors for the radial functions ``expnorm``."""
+FEWEST_INTERVALS, MOST_INTERVALS = 64, 1 << 11
+_PROBES = (0.08, 0.21, 0.35)
+"""Where in an interval, up to its middle, the errors of slope and value are largest."""
 _ROWS_AT_ONCE = 256
 """Distances evaluated together: enough for fast products of matrices, and little memory."""
-
-
-class TableKind(NamedTuple):
-    """Polynomials of a table, and how many intervals it has."""
-
-    polynomials: Callable[[Tensor, Tensor], Tensor]
-    """From values and slopes at the knots to the table."""
-    knots_per_interval: int
-    """Not counting the last one."""
-    fewest_intervals: int
-    most_intervals: int
-    probes: tuple[float, ...]
-    """Where in an interval the errors of slope and value are largest."""
-
-
-CUBIC = TableKind(hermite_table, 1, 512, 1 << 14, (0.21, 0.5))
-QUINTIC = TableKind(midpoint_table, 2, 64, 1 << 11, (0.08, 0.21, 0.35))
-"""Half as many numbers again for an interval, but eight to sixteen times fewer intervals: better for wide tables."""
 
 
 class TableScale(NamedTuple):
@@ -90,7 +72,7 @@ class TableScale(NamedTuple):
         return self.decay / self.cutoff, end, self.num_intervals / (1 - end)
 
 
-def decay_with_knot_at(lower: float, upper: float, fewest_intervals: int = CUBIC.fewest_intervals) -> float:
+def decay_with_knot_at(lower: float, upper: float) -> float:
     """The decay nearest to the usual one for which a knot of every table lies at the lower cutoff.
 
     There the second derivative of the cutoff function jumps: within an interval it would cost two orders of accuracy.
@@ -101,7 +83,7 @@ def decay_with_knot_at(lower: float, upper: float, fewest_intervals: int = CUBIC
     def place(decay: float) -> float:
         return (math.exp(-decay * lower / upper) - math.exp(-decay)) / (1 - math.exp(-decay))
 
-    wanted = min(max(round(fewest_intervals * place(DECAY_ACROSS)), 1), fewest_intervals - 1) / fewest_intervals
+    wanted = min(max(round(FEWEST_INTERVALS * place(DECAY_ACROSS)), 1), FEWEST_INTERVALS - 1) / FEWEST_INTERVALS
     least, most = DECAY_ACROSS / 10, DECAY_ACROSS * 10
     for _ in range(100):  # place falls with the decay
         middle = (least + most) / 2
@@ -120,7 +102,7 @@ class TableWeights(NamedTuple):
     """Weights of P distances, not yet interpolated."""
 
     table: Tensor
-    """(M, 4, 3, C), or what the op wants that reads it."""
+    """(M, 6, 3, C), or what the op wants that reads it."""
     s: Tensor
     """(P,)"""
 
@@ -153,7 +135,6 @@ def build_tables(
     *,
     weights: Callable[[nn.Module, DistanceFunctions], Tensor],
     tolerance: float,
-    kind: TableKind = CUBIC,
 ) -> tuple[TableScale, list[Tensor]]:
     """Tables of several layers with the same knots, as few as keep the tolerance.
 
@@ -163,33 +144,32 @@ def build_tables(
         weights: A layer's weights for given distances. -> (P, ...)
         tolerance: Largest error of a weight, relative to the layer's largest, and of its derivative by the distance,
             relative to the largest of those.
-        kind: Polynomials of the tables, D coefficients each.
 
     Returns:
-        The scale, and for each layer a table (M, D, ...) of the layer's type, on its device.
+        The scale, and for each layer a table (M, 6, ...) of the layer's type, on its device.
 
     Raises:
-        ValueError: The tolerance is not positive or cannot be kept with the most intervals of the kind.
+        ValueError: The tolerance is not positive or cannot be kept with 2048 intervals.
     """
     if not 0 < tolerance < 1:
         raise ValueError(f"the tolerance of radial tables must be between 0 and 1; got {tolerance}")
     exact_basis = copy.deepcopy(basis).cpu().double()
     functions = [_as_function(copy.deepcopy(layer).cpu().double(), exact_basis, weights) for layer in layers]
-    decay = decay_with_knot_at(basis.cutoff_lower, basis.cutoff_upper, kind.fewest_intervals)
-    intervals = kind.fewest_intervals
+    decay = decay_with_knot_at(basis.cutoff_lower, basis.cutoff_upper)
+    intervals = FEWEST_INTERVALS
     while True:
         scale = TableScale(basis.cutoff_upper, intervals, decay)
         tables: list[Tensor] = []
         for layer, function in zip(layers, functions, strict=True):
-            table = _tabulate(function, scale, kind)
-            error = _error(table, function, scale, kind.probes)
+            table = _tabulate(function, scale)
+            error = _error(table, function, scale)
             if not error <= tolerance:  # or NaN
                 break
             weight = next(layer.parameters())
             tables.append(table.to(weight.device, weight.dtype))
         if len(tables) == len(layers):
             return scale, tables
-        if intervals == kind.most_intervals:
+        if intervals == MOST_INTERVALS:
             raise ValueError(
                 f"radial tables with {intervals} intervals have an error of {error:.1e}, more than the tolerance "
                 f"of {tolerance:.1e}: give a larger tolerance, or do without tables"
@@ -240,22 +220,20 @@ def _as_function(
     return evaluate
 
 
-def _tabulate(function: Callable[[Tensor], ValueAndSlope], scale: TableScale, kind: TableKind) -> Tensor:
-    """Polynomials that have the function's values and slopes at the knots. -> (M, D, ...)"""
-    knots = torch.arange(kind.knots_per_interval * scale.num_intervals + 1, dtype=torch.float64)
-    distance = scale.distance(knots / kind.knots_per_interval).clamp(0, scale.cutoff)
+def _tabulate(function: Callable[[Tensor], ValueAndSlope], scale: TableScale) -> Tensor:
+    """Polynomials that have the function's values and slopes at the knots. -> (M, 6, ...)"""
+    knots = torch.arange(2 * scale.num_intervals + 1, dtype=torch.float64)
+    distance = scale.distance(knots / 2).clamp(0, scale.cutoff)
     parts = [function(part) for part in distance.split(_ROWS_AT_ONCE)]
     value, slope = (torch.cat(rows) for rows in zip(*parts, strict=True))
-    return kind.polynomials(value, slope / _column(scale.slope(distance), slope))
+    return midpoint_table(value, slope / _column(scale.slope(distance), slope))
 
 
-def _error(
-    table: Tensor, function: Callable[[Tensor], ValueAndSlope], scale: TableScale, probes: tuple[float, ...]
-) -> float:
+def _error(table: Tensor, function: Callable[[Tensor], ValueAndSlope], scale: TableScale) -> float:
     """Largest error between the knots, of values and of slopes, each relative to the largest."""
-    middle = torch.arange(scale.num_intervals, dtype=torch.float64)
+    start = torch.arange(scale.num_intervals, dtype=torch.float64)
     largest, errors = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    for s in torch.cat([middle + probe for probe in probes]).split(_ROWS_AT_ONCE):
+    for s in torch.cat([start + probe for one in _PROBES for probe in (one, 1 - one)]).split(_ROWS_AT_ONCE):
         distance = scale.distance(s)
         exact = function(distance)
         by_distance = interpolate(table, s, order=1) * _column(scale.slope(distance), exact.slope)

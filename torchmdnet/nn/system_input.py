@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from torchmdnet.graph import System
+from torchmdnet.ops import recording
 
 __all__ = ["make_system"]
 
@@ -80,7 +81,7 @@ def _atomic_numbers(z: Tensor, *, num_atoms: int, max_z: int) -> Tensor:
         raise ValueError(
             f"z must hold an atomic number for each of the {num_atoms} atoms in pos; got shape {tuple(z.shape)}"
         )
-    if num_atoms and not torch.compiler.is_compiling():
+    if num_atoms and not recording.is_recorded(z):
         low, high = torch.aminmax(z)
         if int(low) < 0 or int(high) >= max_z:
             atom = int(((z < 0) | (z >= max_z)).nonzero()[0])

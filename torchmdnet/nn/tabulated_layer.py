@@ -10,10 +10,8 @@ from torchmdnet.graph import Graph
 from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
 from torchmdnet.nn.radial import RadialBasis
 from torchmdnet.nn.radial_tables import (
-    CUBIC,
     RadialWeights,
     TableCoordinate,
-    TableKind,
     TableScale,
     TableWeights,
     build_tables,
@@ -70,8 +68,6 @@ class TabulatedRadial(nn.Module):
 
     distance_expansion: RadialBasis
     table_scale: TableScale | None = None
-    table_kind: TableKind = CUBIC
-    """Polynomials that the ops of its layers read."""
 
     def tabulated_layers(self) -> Sequence[TabulatedLayer]:
         """Layers whose radial networks depend on the distance alone."""
@@ -85,7 +81,6 @@ class TabulatedRadial(nn.Module):
             self.distance_expansion,
             weights=_distance_weights,
             tolerance=tolerance,
-            kind=self.table_kind,
         )
         for layer, table in zip(layers, tables, strict=True):
             layer.table = table

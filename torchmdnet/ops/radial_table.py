@@ -1,9 +1,8 @@
-r"""Functions of the distance as a table: a polynomial on each of M even intervals.
+r"""Functions of the distance as a table: a polynomial of fifth degree on each of M even intervals.
 
-A table has shape (M, D, ...): for each interval the coefficients of 1, t, t², ... of some functions, t from 0 to 1
-across the interval; D = 4 or, of fifth degree, 6. A distance comes as its coordinate s: 0 where the first interval
-begins, M where the last one ends. Interpolation is linear in the table; its derivative by s is exact, so that forces
-are those of the interpolated energy.
+A table has shape (M, 6, ...): for each interval the coefficients of 1, t, ... t⁵ of some functions, t from 0 to 1
+across the interval. A distance comes as its coordinate s: 0 where the first interval begins, M where the last one ends.
+Interpolation is linear in the table; its derivative by s is exact, so that forces are those of the interpolated energy.
 """
 
 import math
@@ -12,22 +11,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["NUM_COEFFICIENTS", "gradients_of", "hermite_table", "interpolate", "midpoint_table"]
+__all__ = ["NUM_COEFFICIENTS", "gradients_of", "interpolate", "midpoint_table"]
 
-NUM_COEFFICIENTS = 4
-
-
-def hermite_table(value: Tensor, slope: Tensor) -> Tensor:
-    """The table with given values and slopes at the M + 1 ends of intervals; it has a continuous derivative.
-
-    Shapes: value, slope (a spacing of knots is the unit of length): (M + 1, ...) -> (M, 4, ...).
-    """
-    step, start, end = value[1:] - value[:-1], slope[:-1], slope[1:]
-    return torch.stack([value[:-1], start, 3 * step - 2 * start - end, start + end - 2 * step], dim=1)
+NUM_COEFFICIENTS = 6
 
 
 def midpoint_table(value: Tensor, slope: Tensor) -> Tensor:
-    """The same of fifth degree, with given values and slopes also at the middles of intervals.
+    """The table with given values and slopes at the ends and middles of intervals; its derivative is continuous.
 
     Shapes: value, slope (an interval is the unit of length), ends and middles in turn: (2 M + 1, ...) -> (M, 6, ...).
     """
@@ -50,9 +40,9 @@ def midpoint_table(value: Tensor, slope: Tensor) -> Tensor:
 def interpolate(table: Tensor, s: Tensor, *, order: int = 0) -> Tensor:
     """The functions, or their derivative of some order by s, at coordinates s. Differentiable to any order.
 
-    Shapes: table: (M, D, ...), s: (P,) -> (P, ...).
+    Shapes: table: (M, 6, ...), s: (P,) -> (P, ...).
     """
-    interval = s.detach().clamp(0, table.shape[0] - 1).to(torch.int64)
+    interval = s.detach().nan_to_num(nan=0.0).clamp(0, table.shape[0] - 1).to(torch.int64)
     t = (s - interval.to(s.dtype)).reshape(-1, *[1] * (table.ndim - 2))
     rows = table.flatten(0, 1)
     result = s.new_zeros((s.shape[0], *table.shape[2:]))

@@ -27,7 +27,7 @@ def table_environment(
 ) -> Tensor:
     r"""The sum over neighbours, differentiable to any order.
 
-    Shapes: table: (M, 4, 3, C), s: (P,) one coordinate a distance, components Y: (E, 9), own a: (N, C),
+    Shapes: table: (M, 6, 3, C), s: (P,) one coordinate a distance, components Y: (E, 9), own a: (N, C),
     other b: (N, C) -> (9, N, C).
 
     Raises:

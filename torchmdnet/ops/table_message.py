@@ -23,7 +23,7 @@ __all__ = ["check_radial_table", "index_graph", "table_message", "table_message_
 def table_message(table: Tensor, s: Tensor, x: Tensor, graph: Graph) -> Tensor:
     r"""Sum the neighbours' tensors: :math:`M_i^c = \sum_j w^{p(c)}(s_{ij}) \odot X_j^c`. Differentiable to any order.
 
-    Shapes: table: (M, 4, 3, C), s: (P,) one coordinate a distance, x: (9, N, C) -> (9, N, C).
+    Shapes: table: (M, 6, 3, C), s: (P,) one coordinate a distance, x: (9, N, C) -> (9, N, C).
 
     Raises:
         ValueError: shapes that do not go together.
@@ -39,7 +39,7 @@ def table_message(table: Tensor, s: Tensor, x: Tensor, graph: Graph) -> Tensor:
 
 
 def check_radial_table(table: Tensor, s: Tensor, *, graph: Graph, num_channels: int) -> None:
-    """Refuse a table that is not (M, 4, 3, C), and coordinates that are not one a distance."""
+    """Refuse a table that is not (M, 6, 3, C), and coordinates that are not one a distance."""
     num_pairs = graph.pair_distance.shape[0]
     if (
         table.ndim != 4
@@ -48,7 +48,7 @@ def check_radial_table(table: Tensor, s: Tensor, *, graph: Graph, num_channels: 
         or s.shape != (num_pairs,)
     ):
         raise ValueError(
-            f"want table (M, 4, 3, C) and s (P,) with M >= 1, C = {num_channels} and P = {num_pairs}, "
+            f"want table (M, 6, 3, C) and s (P,) with M >= 1, C = {num_channels} and P = {num_pairs}, "
             f"not {tuple(table.shape)} and {tuple(s.shape)}"
         )
 

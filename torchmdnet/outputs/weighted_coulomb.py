@@ -10,6 +10,7 @@ from torchmdnet.neighbors import NeighborList, neighbor_graph
 from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.mlp import MLP
 from torchmdnet.nn.representation import AtomFeatures
+from torchmdnet.ops import recording
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.output_model import OutputModel
 
@@ -174,7 +175,7 @@ class ScalarPlusWeightedCoulomb(OutputModel):
                 "or call the model without a box"
             )
         system = system._replace(box=None, pbc=None)
-        if torch.compiler.is_compiling():
+        if recording.is_recorded(system.pos):
             num_pairs = system.z.shape[0] * (system.z.shape[0] - 1)
             return neighbor_graph(
                 system, cutoff_lower=0.0, cutoff_upper=_ANY_EXTENT, loop=False, capacity=max(num_pairs, 1)

@@ -16,6 +16,7 @@ from torchmdnet.models.atom_filter import AtomFilter
 from torchmdnet.nn.representation import Representation
 from torchmdnet.nn.strain import cells, strained, with_leaf_positions
 from torchmdnet.nn.system_input import make_system
+from torchmdnet.ops import recording
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.output_model import OutputModel
 from torchmdnet.potential.fit_of_parts import check_differentiable, check_fit
@@ -251,7 +252,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
             )
         if not is_compiling:
             self._num_systems_of_last_call = system.num_systems
-            if not self._ignored_inputs_told:
+            if not self._ignored_inputs_told and not recording.is_captured(system.pos):
                 self._tell_ignored_inputs(system.q, system.s)
         return system
 

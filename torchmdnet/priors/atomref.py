@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torchmdnet.ops import recording
 from torchmdnet.priors.base import BasePrior, ExtraArgs
 
 __all__ = ["Atomref"]
@@ -82,6 +83,6 @@ class Atomref(BasePrior):
         if not self.enable:
             return x
         length = self.atomref.num_embeddings
-        if z.numel() and not torch.compiler.is_compiling() and int(z.max()) >= length:
+        if z.numel() and not recording.is_recorded(z) and int(z.max()) >= length:
             raise ValueError(f"Atomref has no energy for atomic number {int(z.max())}: its 'max_z' is {length}")
         return x + self.atomref(z)

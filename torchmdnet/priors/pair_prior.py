@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchmdnet.graph import Graph, System
+from torchmdnet.ops import recording
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.priors.base import ExtraArgs
 from torchmdnet.priors.energy_prior import EnergyPrior, setting
@@ -47,7 +48,7 @@ def look_up_types(z: Tensor, atomic_number: Tensor, *, prior: str, lowest: int =
     Raises:
         ValueError: a type that the table does not have, or an atomic number below ``lowest``.
     """
-    reads_values = z.numel() > 0 and not torch.compiler.is_compiling()
+    reads_values = z.numel() > 0 and not recording.is_recorded(z)
     if reads_values and not 0 <= int(z.min()) <= int(z.max()) < len(atomic_number):
         bad = int(z.max()) if int(z.min()) >= 0 else int(z.min())
         raise ValueError(
