@@ -227,6 +227,16 @@ def test_a_coulomb_prior_is_trained_and_its_checkpoint_loads(run, options, tmp_p
     load_model(f"{options['log_dir']}/best.ckpt")
 
 
+def test_static_shapes_leave_training_as_it_is(run, tmp_path):
+    weights = []
+    for given in (False, True):
+        folder = tmp_path / f"static_shapes_{given}"
+        assert run(static_shapes=given, log_dir=str(folder)) == 0
+        weights.append(stored(folder)["state_dict"])
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+
+
 def test_learnable_atomref(run, options):
     assert run(prior_model="LearnableAtomref", num_epochs=1) == 0
     model = load_model(f"{options['log_dir']}/best.ckpt")
