@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.validation import DatasetError
-from torchmdnet.elements import SYMBOLS
+from torchmdnet.elements import ATOMIC_NUMBERS
 from torchmdnet.units import HARTREE_IN_EV
 
 __all__ = ["AniLayout", "read_ani"]
 
 POSITIONS = "coordinates"
 BLOCK_ATOMS = 1 << 18
-_NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
 
 class AniLayout(NamedTuple):
@@ -124,8 +123,8 @@ def _atomic_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
     if values.dtype.kind not in "OSU":
         raise DatasetError(f"{where}: atoms are given as {values.dtype}; symbols or whole numbers were expected")
     kinds, inverse = np.unique(values.reshape(-1).astype("U"), return_inverse=True)
-    unknown = [str(symbol) for symbol in kinds if symbol not in _NUMBER_OF]
+    unknown = [str(symbol) for symbol in kinds if symbol not in ATOMIC_NUMBERS]
     if unknown:
         raise DatasetError(f"{where}: {', '.join(map(repr, unknown))} is no symbol of an element")
-    numbers = np.array([_NUMBER_OF[symbol] for symbol in kinds], dtype=np.int64)
+    numbers = np.array([ATOMIC_NUMBERS[symbol] for symbol in kinds], dtype=np.int64)
     return numbers[inverse].reshape(values.shape)

@@ -13,7 +13,7 @@ import numpy as np
 
 from torchmdnet.datasets.frames import Frames, concatenate
 from torchmdnet.datasets.validation import DatasetError
-from torchmdnet.elements import SYMBOLS
+from torchmdnet.elements import ATOMIC_NUMBERS
 
 __all__ = ["read_maceoff"]
 
@@ -21,7 +21,6 @@ BLOCK_FRAMES = 2048
 NUM_COLUMNS = 7
 """Columns that are read; what follows is ignored."""
 _ENERGY = re.compile(r"(?<!\S)energy=(\S+)")
-_NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
 
 def read_maceoff(path: Path) -> Iterator[Frames]:
@@ -58,10 +57,10 @@ def _parse(comment: str, atoms: list[str], *, number: int, where: str) -> Frames
         raise DatasetError(f"{where} has no energy= in its second line, {comment.strip()[:120]!r}")
     rows = [line.split() for line in atoms]
     for row in rows:
-        if len(row) < NUM_COLUMNS or row[0] not in _NUMBER_OF:
+        if len(row) < NUM_COLUMNS or row[0] not in ATOMIC_NUMBERS:
             raise DatasetError(f"{where} has a line {' '.join(row)!r}; 'symbol x y z fx fy fz ...' was expected")
     try:
-        z = np.array([_NUMBER_OF[row[0]] for row in rows])
+        z = np.array([ATOMIC_NUMBERS[row[0]] for row in rows])
         values = np.array([row[1:NUM_COLUMNS] for row in rows], dtype=np.float64)
         energy = float(found[1])
     except ValueError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from torchmdnet.datasets.sdf import SDFRecord, read_sdf
 from torchmdnet.datasets.validation import DatasetError
-from torchmdnet.elements import SYMBOLS
+from torchmdnet.elements import ATOMIC_NUMBERS
 
 __all__ = ["PROPERTIES", "QM9Molecule", "read_gdb9", "read_uncharacterized", "read_xyz_archive", "read_xyz_files"]
 
@@ -20,7 +20,6 @@ PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve",
 """Properties in the order of the ``.xyz`` files, by the names of the table's columns."""
 HEADER_LINES, FOOTER_LINES = 9, 1
 """Of ``uncharacterized.txt``."""
-_NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
 
 class QM9Molecule(NamedTuple):
@@ -107,12 +106,12 @@ def _read_xyz(stream: TextIO, prop: str, where: str) -> QM9Molecule:
         )
     atoms = [stream.readline().split() for _ in range(int(size))]
     for line in atoms:
-        if len(line) != 5 or line[0] not in _NUMBER_OF:
+        if len(line) != 5 or line[0] not in ATOMIC_NUMBERS:
             raise DatasetError(f"{where}: {' '.join(line)!r} is no atom; symbol, x, y, z and charge were expected")
     positions = [[_number(text, where) for text in line[1:4]] for line in atoms]
     return QM9Molecule(
         _gdb_number(f"gdb_{header[1]}", where),
-        np.array([_NUMBER_OF[line[0]] for line in atoms], dtype=np.int64),
+        np.array([ATOMIC_NUMBERS[line[0]] for line in atoms], dtype=np.int64),
         np.array(positions, dtype=np.float64).reshape(-1, 3),
         _number(header[2 + PROPERTIES.index(prop)], f"{where}, {prop}"),
     )

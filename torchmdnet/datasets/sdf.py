@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmdnet.datasets.validation import DatasetError
-from torchmdnet.elements import SYMBOLS
+from torchmdnet.elements import ATOMIC_NUMBERS
 
 __all__ = ["SDFRecord", "read_sdf"]
 
@@ -17,7 +17,7 @@ HEADER_LINES = 4
 """Title, program, comment, counts."""
 END_OF_BLOCK = "M  END"
 END_OF_RECORD = "$$$$"
-_NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if number} | {"D": 1, "T": 1}
+_NUMBER_OF = ATOMIC_NUMBERS | {"D": 1, "T": 1}
 
 
 class SDFRecord(NamedTuple):
