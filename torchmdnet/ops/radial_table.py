@@ -7,11 +7,12 @@ Interpolation is linear in the table; its derivative by s is exact, so that forc
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["NUM_COEFFICIENTS", "gradients_of", "interpolate", "midpoint_table"]
+__all__ = ["NUM_COEFFICIENTS", "gradients_of", "interpolate", "keep_inputs", "midpoint_table", "through_reference"]
 
 NUM_COEFFICIENTS = 6
 
@@ -93,3 +94,25 @@ def gradients_of(
             )
         )
     return [next(found) if need else None for need in needed]
+
+
+def keep_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
+    """Keep all inputs of an op for its derivative; gradients that are zero come as None."""
+    ctx.save_for_backward(*inputs)
+    ctx.set_materialize_grads(False)
+
+
+def through_reference(reference: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor | None, ...]]:
+    """The derivative of an op as that of its reference; the op's last inputs are receiver, sender, row_ptr and pair."""
+
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        *inputs, receiver, sender, row_ptr, pair = ctx.saved_tensors
+        results = gradients_of(
+            lambda *values: reference(*values, receiver, sender, row_ptr, pair),
+            inputs,
+            grads=grads,
+            needed=ctx.needs_input_grad[: len(inputs)],
+        )
+        return (*results, None, None, None, None)
+
+    return backward

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
-from torchmdnet.ops.radial_table import gradients_of, interpolate
+from torchmdnet.ops.radial_table import gradients_of, interpolate, keep_inputs, through_reference
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.ops.table_message import check_radial_table, index_graph
 from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS, PART_SIZES
@@ -79,11 +79,6 @@ def _reference(*arguments: Tensor) -> Tensor:
     return table_environment_reference(*arguments).contiguous()
 
 
-def _keep_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-    ctx.save_for_backward(*inputs)
-    ctx.set_materialize_grads(False)
-
-
 def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     *inputs, receiver, sender, row_ptr, pair = ctx.saved_tensors
     edges = (receiver, sender, row_ptr, pair)
@@ -104,18 +99,6 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     return (*results, None, None, None, None)
 
 
-def _second_backward(ctx: Any, of_components: Tensor | None, of_s: Tensor | None) -> tuple[Tensor | None, ...]:
-    *inputs, receiver, sender, row_ptr, pair = ctx.saved_tensors
-    edges = (receiver, sender, row_ptr, pair)
-    results = gradients_of(
-        lambda *values: table_environment_backward_reference(*values, *edges),
-        inputs,
-        grads=[of_components, of_s],
-        needed=ctx.needs_input_grad[:6],
-    )
-    return (*results, None, None, None, None)
-
-
 def _fake(table: Tensor, s: Tensor, y: Tensor, own: Tensor, other: Tensor, *edges: Tensor) -> Tensor:
     return own.new_empty((NUM_COMPONENTS, *own.shape))
 
@@ -131,7 +114,7 @@ native.define(
     reference=_reference,
     fake=_fake,
     backward=_backward,
-    setup_context=_keep_inputs,
+    setup_context=keep_inputs,
 )
 native.define(
     "table_environment_backward",
@@ -139,6 +122,6 @@ native.define(
     "Tensor row_ptr, Tensor pair) -> (Tensor y, Tensor s)",
     reference=table_environment_backward_reference,
     fake=_backward_fake,
-    backward=_second_backward,
-    setup_context=_keep_inputs,
+    backward=through_reference(table_environment_backward_reference),
+    setup_context=keep_inputs,
 )

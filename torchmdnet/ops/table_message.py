@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
-from torchmdnet.ops.radial_table import NUM_COEFFICIENTS, gradients_of, interpolate
+from torchmdnet.ops.radial_table import NUM_COEFFICIENTS, gradients_of, interpolate, keep_inputs, through_reference
 from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS
 from torchmdnet.ops.tensor_message import tensor_message, tensor_message_weight
 
@@ -82,11 +82,6 @@ def _backward_reference(*arguments: Tensor) -> tuple[Tensor, Tensor]:
     return by_x.contiguous(), by_s
 
 
-def _keep_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-    ctx.save_for_backward(*inputs)
-    ctx.set_materialize_grads(False)
-
-
 def _message_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     table, s, x, *edges = ctx.saved_tensors
     if grad is None:
@@ -103,18 +98,6 @@ def _message_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...
     return by_table, by_s, by_x, None, None, None, None
 
 
-def _second_backward(ctx: Any, of_x: Tensor | None, of_s: Tensor | None) -> tuple[Tensor | None, ...]:
-    *inputs, receiver, sender, row_ptr, pair = ctx.saved_tensors
-    edges = (receiver, sender, row_ptr, pair)
-    results = gradients_of(
-        lambda *values: table_message_backward_reference(*values, *edges),
-        inputs,
-        grads=[of_x, of_s],
-        needed=ctx.needs_input_grad[:4],
-    )
-    return (*results, None, None, None, None)
-
-
 def _fake(table: Tensor, s: Tensor, x: Tensor, *edges: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
@@ -129,7 +112,7 @@ native.define(
     reference=_reference,
     fake=_fake,
     backward=_message_backward,
-    setup_context=_keep_inputs,
+    setup_context=keep_inputs,
 )
 native.define(
     "table_message_backward",
@@ -137,6 +120,6 @@ native.define(
     "-> (Tensor x, Tensor s)",
     reference=_backward_reference,
     fake=_backward_fake,
-    backward=_second_backward,
-    setup_context=_keep_inputs,
+    backward=through_reference(table_message_backward_reference),
+    setup_context=keep_inputs,
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
-from torchmdnet.ops.radial_table import gradients_of, interpolate
+from torchmdnet.ops.radial_table import gradients_of, interpolate, keep_inputs, through_reference
 from torchmdnet.ops.scatter import scatter_sum
 
 __all__ = ["NUM_POWERS", "check_table_of", "edge_rows", "table_sum", "table_sum_reference"]
@@ -76,11 +76,6 @@ def table_sum_backward_reference(
     return scatter_sum(weight * at_receiver, sender, x.shape[0]), scatter_sum(along, pair, s.shape[0])
 
 
-def _keep_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
-    ctx.save_for_backward(*inputs)
-    ctx.set_materialize_grads(False)
-
-
 def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     table, s, x, *edges = ctx.saved_tensors
     if grad is None:
@@ -94,18 +89,6 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
     if any(ctx.needs_input_grad[1:3]):
         by_x, by_s = torch.ops.torchmdnet.table_sum_backward(grad, table, s, x, *edges)
     return by_table, by_s, by_x, None, None, None, None
-
-
-def _second_backward(ctx: Any, of_x: Tensor | None, of_s: Tensor | None) -> tuple[Tensor | None, ...]:
-    *inputs, receiver, sender, row_ptr, pair = ctx.saved_tensors
-    edges = (receiver, sender, row_ptr, pair)
-    results = gradients_of(
-        lambda *values: table_sum_backward_reference(*values, *edges),
-        inputs,
-        grads=[of_x, of_s],
-        needed=ctx.needs_input_grad[:4],
-    )
-    return (*results, None, None, None, None)
 
 
 def _fake(table: Tensor, s: Tensor, x: Tensor, *edges: Tensor) -> Tensor:
@@ -122,7 +105,7 @@ native.define(
     reference=table_sum_reference,
     fake=_fake,
     backward=_backward,
-    setup_context=_keep_inputs,
+    setup_context=keep_inputs,
 )
 native.define(
     "table_sum_backward",
@@ -130,6 +113,6 @@ native.define(
     "-> (Tensor x, Tensor s)",
     reference=table_sum_backward_reference,
     fake=_backward_fake,
-    backward=_second_backward,
-    setup_context=_keep_inputs,
+    backward=through_reference(table_sum_backward_reference),
+    setup_context=keep_inputs,
 )
