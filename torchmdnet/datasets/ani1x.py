@@ -27,6 +27,7 @@ class ANI1X(AniDataset):
             "ani1x-release.h5",
             "https://ndownloader.figshare.com/files/18112775",
             checksum="md5:98090dd6679106da861f52bed825ffb7",
+            size=5590846027,  # as figshare states for article 10047041
         ),
     )
     layout = AniLayout(z="atomic_numbers", energy="wb97x_dz.energy", forces="wb97x_dz.forces")

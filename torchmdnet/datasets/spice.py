@@ -26,6 +26,7 @@ VERSIONS: dict[str, PublishedFile] = {
         "1.1.4",
         "https://zenodo.org/records/8222043/files/SPICE-1.1.4.hdf5",
         checksum="md5:f27d4c81da0e37d6547276bf6b4ae6a1",
+        size=16058156944,  # as in choderalab/modelforge, spice1_curation.yaml
     ),
     "2.0.1": _file(
         "2.0.1",
