@@ -9,11 +9,7 @@ Only TorchMD-NET's names are used for what TorchMD-NET has, so that its interpre
 
 import argparse
 import importlib
-import importlib.metadata
-import json
-import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from inference_cases import CUTOFF, MODELS, make_system
-from neighbor_worker import KIB, orders, private_stdout, timed_cpu, until
+from neighbor_worker import timed_cpu, until
+from worker_protocol import peak_bytes, serve
 
 KINDS = ("tables", "exact", "peer")
 DISTRIBUTIONS = {"peer": "torchmd-net"}
@@ -70,8 +67,7 @@ class Worker:
 
     def peak(self) -> dict[str, Any]:
         """Bytes of this process at its largest, torch included."""
-        status = Path("/proc/self/status").read_text()
-        return {"bytes": KIB * int(status.split("VmHWM:")[1].split()[0])}
+        return {"bytes": peak_bytes()}
 
     def edges(self) -> dict[str, Any]:
         """Directed pairs of the system within the cutoff, self pairs included; asked of this package alone."""
@@ -105,25 +101,12 @@ def main() -> None:
     parser.add_argument("--memory", type=float, required=True, help="GiB that the process may hold")
     parser.add_argument("--weights", type=Path, required=True, help="read if there, else written")
     options = parser.parse_args()
-    answers = private_stdout()
     torch.set_num_threads(options.threads)
-    try:
-        hello = {"version": importlib.metadata.version(DISTRIBUTIONS.get(options.kind, "torchmdnet"))}
-    except importlib.metadata.PackageNotFoundError as error:
-        print(json.dumps({"missing": f"not installed: {error}"}), file=answers)
-        return
-    limit = int(options.memory * KIB**3)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    worker = Worker(options.kind, model=options.model, system=options.system, weights=options.weights)
-    print(json.dumps(hello), file=answers)
-    for order in orders(sys.stdin):
-        task = getattr(worker, order.pop("do"))
-        try:
-            answer = task(**order)
-        except Exception as error:  # whatever a library says is the entry of the table
-            lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-            answer = {"why": f"{type(error).__name__}: {lines[0].strip()[:160]}"}
-        print(json.dumps(answer), file=answers)
+    serve(
+        lambda: Worker(options.kind, model=options.model, system=options.system, weights=options.weights),
+        distribution=DISTRIBUTIONS.get(options.kind, "torchmdnet"),
+        memory=options.memory,
+    )
 
 
 if __name__ == "__main__":

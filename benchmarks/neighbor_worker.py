@@ -7,21 +7,16 @@ one of them, and ``peak`` tells the most memory that the process held beyond wha
 """
 
 import argparse
-import json
-import os
 import resource
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from neighbor_cases import Case
 from neighbor_libraries import LIBRARIES, Call, Library
-
-KIB = 1024
+from worker_protocol import KIB, serve
 
 
 def timed_cpu(run: Callable[[], Any]) -> float:
@@ -143,19 +138,6 @@ def resident_bytes() -> int:
         return int(statm.read().split()[1]) * resource.getpagesize()
 
 
-def orders(stream: TextIO) -> Iterator[dict[str, Any]]:
-    """One for each line."""
-    for line in stream:
-        yield json.loads(line)
-
-
-def private_stdout() -> TextIO:
-    """The stream to the parent; whatever libraries print goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    return answers
-
-
 def main() -> None:
     """Obey until stdin ends."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -163,24 +145,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--memory", type=float, required=True, help="GiB that the process may hold; 0: no limit")
     options = parser.parse_args()
-    answers = private_stdout()
     torch.set_num_threads(options.threads)
     kind = next(library for library in LIBRARIES if library.name == options.name)
-    try:
-        hello = {"version": version(kind.distribution)}
-        library = kind()
-    except Exception as error:  # whatever the import says is the entry of the table
-        print(json.dumps({"missing": f"{type(error).__name__}: {error}"}), file=answers)
-        return
-    if options.memory:
-        limit = int(options.memory * KIB**3)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    worker = Worker(library)
-    print(json.dumps(hello), file=answers)
     with torch.no_grad():
-        for order in orders(sys.stdin):
-            task = getattr(worker, order.pop("do"))
-            print(json.dumps(task(**order)), file=answers)
+        serve(lambda: Worker(kind()), distribution=kind.distribution, memory=options.memory)
 
 
 if __name__ == "__main__":
