@@ -30,6 +30,7 @@ LAYER = {
     "checkpoint": 5,
     "migrations": 5,
     "tensor_layout": 5,
+    "optimize": 5,
     "training": 6,
     "calculators": 7,
     "scripts": 8,
@@ -51,8 +52,17 @@ RE_EXPORTS = {
     "models/torchmd_et.py",
     "models/torchmd_gn.py",
     "models/torchmd_t.py",
+    "models/output_modules.py",
+    "models/utils.py",
+    "models/wrappers.py",
+    "datasets/ani.py",
+    "datasets/comp6.py",
+    "datasets/genentech.py",
+    "datasets/hdf.py",
+    "datasets/water.py",
     "module.py",
     "data.py",
+    "utils.py",
 }
 """Import paths that TorchMD-NET's users have in their scripts: nothing but imports, exempt from the order."""
 

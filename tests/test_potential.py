@@ -138,7 +138,7 @@ class TestParts:
             small_model("equivariant-transformer", output_model="VectorOutput", derivative=True)
 
     def test_priors_of_a_dipole_are_left_out_with_a_warning(self) -> None:
-        with pytest.warns(UserWarning, match=r"DipoleMoment is no energy: its priors \(Atomref\) are left out"):
+        with pytest.warns(UserWarning, match=r"DipoleMoment allows no priors: Atomref are left out"):
             model = TorchMD_Net(TensorNet(8), DipoleMoment(8), Atomref(max_z=10))
         assert model.prior_model is None
 

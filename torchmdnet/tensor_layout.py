@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["has_old_layout", "layers_with_parts", "layout_evidence", "to_new_layout"]
+__all__ = ["UndecidedLayoutError", "has_old_layout", "layers_with_parts", "layout_evidence", "to_new_layout"]
 
 MODELS_WITH_PARTS = frozenset({"tensornet", "tensornet2"})
 
@@ -20,6 +20,23 @@ ENOUGH_EVIDENCE = 10.0
 """Logarithm of the odds at which numbers decide; weights that nobody trained reach it once in some ten thousand."""
 
 _TINY = 1e-30
+
+_THIS = "this TensorNet checkpoint"
+
+
+class UndecidedLayoutError(ValueError):
+    """A checkpoint does not say how its weights are ordered, so that the user has to."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem}: load it with compatibility_load=True if TorchMD-NET 2.6.2 or earlier trained it, with "
+            "compatibility_load=False if 3.0 or later did"
+        )
+        self.for_commands = (
+            f"{problem}: give --compatibility-load true (compatibility_load: true in YAML) if TorchMD-NET 2.6.2 or "
+            "earlier trained it, --compatibility-load false if 3.0 or later did"
+        )
+        """The same with the option as commands and YAML files spell it."""
 
 
 def has_old_layout(
@@ -33,7 +50,7 @@ def has_old_layout(
         optimizer_states: Those of the file, whose second moments tell more than the weights do.
 
     Raises:
-        ValueError: There is no evidence, or it contradicts itself.
+        UndecidedLayoutError: There is no evidence, or it contradicts itself.
     """
     layers = layers_with_parts(weights, options)
     if not layers:
@@ -41,23 +58,18 @@ def has_old_layout(
     # check_errors was an option from January 2024 to 2.6.1, distance.box came with 2.5.0.
     if "check_errors" in options or not any(key.endswith("distance.box") for key in weights):
         if layout_evidence(weights, layers) < -ENOUGH_EVIDENCE:
-            raise ValueError(
-                _question("has options of TorchMD-NET before 3.0 and weights in the order of 3.0 and later")
+            raise UndecidedLayoutError(
+                f"{_THIS} has options of TorchMD-NET before 3.0 and weights in the order of 3.0 and later"
             )
         return True
     if "repulsion" in options:  # came with 3.1.0
         return False
     evidence = layout_evidence(weights, layers, optimizer_states=optimizer_states)
     if abs(evidence) < ENOUGH_EVIDENCE:
-        raise ValueError(_question("does not say whether its weights have the order of before 3.0 or the later one"))
+        raise UndecidedLayoutError(
+            f"{_THIS} does not say whether its weights have the order of before 3.0 or the later one"
+        )
     return evidence > 0
-
-
-def _question(problem: str) -> str:
-    return (
-        f"this TensorNet checkpoint {problem}: load it with compatibility_load=True if TorchMD-NET 2.6.2 or earlier "
-        "trained it, with compatibility_load=False if 3.0 or later did"
-    )
 
 
 def layers_with_parts(weights: Mapping[str, Tensor], options: Mapping[str, Any]) -> list[str]:

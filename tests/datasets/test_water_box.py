@@ -32,7 +32,7 @@ def test_numbers_are_as_in_the_file(tmp_path: Path) -> None:
     write(tmp_path)
     dataset = WaterBox(tmp_path)
     sample = dataset[1]
-    assert dataset.energy_unit == "Hartree"
+    assert (dataset.energy_unit, dataset.length_unit) == ("Hartree", "Bohr")
     assert sample.y.item() == -1104.25
     assert np.allclose(sample.neg_dy, [[0.01, -0.02, 0.03]] * 3)
     assert sample.box.tolist() == [[[23.46511, 0, 0], [-1e-6, 23.46511, 0], [-1e-6, -1e-6, 23.46511]]]
@@ -42,6 +42,7 @@ def test_numbers_are_as_in_the_file(tmp_path: Path) -> None:
 def test_atomic_units_are_converted_when_asked(tmp_path: Path) -> None:
     write(tmp_path)
     dataset = WaterBox(tmp_path, energy_unit="Hartree", length_unit="Bohr")
+    assert (dataset.energy_unit, dataset.length_unit) == ("eV", "Å")
     sample = dataset[0]
     assert dataset.energy_unit == "eV"
     assert sample.y.item() == pytest.approx(-1103.25 * HARTREE_IN_EV)

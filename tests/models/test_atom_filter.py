@@ -21,6 +21,18 @@ def test_works_with_a_box() -> None:
     torch.testing.assert_close(model(z, pos, batch, box=box)[0], model(z, pos, batch)[0])
 
 
+def test_images_of_light_atoms_take_part_though_they_leave_no_term() -> None:
+    z, pos, batch = two_molecules()
+    box = torch.tensor([[4.5, 0.0, 0.0], [1.0, 5.0, 0.0], [0.5, -1.0, 4.0]], dtype=torch.float64)
+    plain, filtered = (small_model("tensornet", atom_filter=k, derivative=False) for k in (-1, 1))
+    terms = plain.compute(z, pos, batch, box=box, forces=False, energies=True).energies
+    assert terms is not None
+    expected = torch.zeros(2, 1, dtype=torch.float64).index_add_(0, batch[z > 1], terms[z > 1])
+    for given in (box, box.expand(2, 3, 3)):
+        torch.testing.assert_close(filtered(z, pos, batch, box=given)[0], expected)
+    assert float((filtered(z, pos, batch)[0] - expected).detach().abs().min()) > 1e-6
+
+
 def test_a_system_without_heavy_atoms_is_named() -> None:
     model = small_model("tensornet", atom_filter=6, derivative=False)
     with pytest.raises(ValueError, match="atom_filter 6 leaves no atom in system 1"):

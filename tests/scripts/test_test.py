@@ -55,6 +55,36 @@ def test_a_missing_checkpoint_is_one_line(capsys):
     assert capsys.readouterr().err == "torchmd-test: error: there is no checkpoint 'missing.ckpt'\n"
 
 
+def test_a_model_of_forces_is_tested_on_energies_alone(trained, tmp_path):
+    frames = read(trained[0]["dataset_root"], ":")
+    for frame in frames:
+        frame.info["energy"] = frame.get_potential_energy()
+        frame.calc = None
+    write(tmp_path / "energies.xyz", frames, format="extxyz")
+    words = ["--dataset-root", str(tmp_path / "energies.xyz"), "--output", str(tmp_path / "out")]
+    assert main(["--model", str(trained[1].best), *words]) == 0
+    assert errors(tmp_path / "out").keys() == {"energy", "energy per atom"}
+
+
+def test_a_model_of_energies_alone_has_nothing_to_compare_with_forces(trained, tmp_path, capsys):
+    frames = read(trained[0]["dataset_root"], ":")
+    for frame in frames:
+        frame.arrays["forces"] = frame.get_forces()
+        frame.calc = None
+    write(tmp_path / "forces.xyz", frames, format="extxyz")
+    words = ["--dataset-root", str(tmp_path / "forces.xyz"), "--derivative", "false"]
+    assert main(["--model", str(trained[1].best), *words]) == 2
+    assert (
+        "ExtXYZ has none of the labels that the model's predictions compare with, y (it has" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("option", ["--load-model", "--load-weights"])
+def test_the_checkpoint_is_named_by_model_alone(trained, option, capsys):
+    assert main(["--model", str(trained[1].best), option, "other.ckpt"]) == 2
+    assert "is an option of torchmd-train; --model names the checkpoint that is tested" in capsys.readouterr().err
+
+
 def test_an_unknown_option_is_one_line(trained, capsys):
     assert main(["--model", str(trained[1].best), "--dataset-rot", "x"]) == 2
     assert "dataset-root" in capsys.readouterr().err

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import openmm
 import torch
-from openmm import app, unit
 
 from torchmdnet.calculators.opening import ModelSource
+from torchmdnet.calculators.openmm_package import app, openmm, unit
 from torchmdnet.calculators.served import Question, ServedModel
 from torchmdnet.units import KJ_PER_MOL_IN_EV
 

@@ -13,7 +13,7 @@ import yaml
 
 from torchmdnet.config.config import Config, ConfigError, build_parser, nearest
 
-__all__ = ["parse_arguments", "read_command_line", "read_yaml"]
+__all__ = ["given_options", "parse_arguments", "read_command_line", "read_yaml"]
 
 _SHORT = {"-c": "conf", "-l": "log_dir", "-h": "help"}
 
@@ -41,6 +41,12 @@ def parse_arguments(
     base = {key: value for key, value in (checkpoint_options or {}).items() if key in Config.option_names()}
     base.pop("conf", None)
     return Config.from_dict(base | from_yaml | given)
+
+
+def given_options(argv: Sequence[str]) -> dict[str, Any]:
+    """Options of the command line over those of the YAML file that it names, typed; no defaults."""
+    given = read_command_line(argv)
+    return (read_yaml(given["conf"]) if given.get("conf") else {}) | given
 
 
 def read_command_line(argv: Sequence[str]) -> dict[str, Any]:

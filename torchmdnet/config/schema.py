@@ -44,6 +44,9 @@ class RunConfig:
     load_model: str | None = option(None, "checkpoint to resume from; its options are taken over unless given anew")
     reset_trainer: bool = option(False, "with load_model: take the weights only and start training afresh")
     load_weights: str | None = option(None, "checkpoint whose weights a new model starts from")
+    compatibility_load: bool | None = option(
+        None, "whether TensorNet's weights in a checkpoint of TorchMD-NET have the order of before 3.0; none: found out"
+    )
     log_dir: str = option("logs/", "folder of everything a run writes; made if missing")
     seed: int = option(1, "seed of initial weights, split and data order", at_least=0)
     redirect: bool = option(False, "also write what is printed to log_dir/log")

@@ -48,6 +48,7 @@ class PublishedDataset(StoredDataset):
         pre_transform: applied to every sample before it is stored; may change the fields a sample has, and add none.
         pre_filter: whether a sample is stored; sees it before ``pre_transform``.
         energy_unit: of the samples' energies, where they are not converted to eV.
+        length_unit: of the samples' positions, where they are not converted to Å.
 
     Raises:
         ValueError: ``root`` is missing.
@@ -68,6 +69,7 @@ class PublishedDataset(StoredDataset):
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
         energy_unit: str = "eV",
+        length_unit: str = "Å",
     ) -> None:
         name = type(self).__name__
         if not root:
@@ -87,6 +89,7 @@ class PublishedDataset(StoredDataset):
             transform=transform,
         )
         self.energy_unit = energy_unit
+        self.length_unit = length_unit
 
 
 def _table(atomref: Mapping[int, float]) -> list[float]:

@@ -28,6 +28,7 @@ class SampleDataset:
         self.samples = samples
         self.name = type(samples).__name__
         self.energy_unit: str = getattr(samples, "energy_unit", "eV")
+        self.length_unit: str = getattr(samples, "length_unit", "Å")
         self.fitted_atomref: Tensor | None = None
         if len(samples) == 0:
             raise DatasetError(f"{self.name}: the data set has no frames")

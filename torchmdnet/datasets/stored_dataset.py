@@ -32,7 +32,9 @@ class StoredDataset(Dataset[Data]):
     """
 
     energy_unit: str = "eV"
-    """Unit of the samples' energies; forces and stress are in it and Å."""
+    """Unit of the samples' energies; forces and stress are in it and the length unit."""
+    length_unit: str = "Å"
+    """Unit of the samples' positions and cells."""
 
     def __init__(self, request: StoreRequest, *, transform: Callable[[Data], Data] | None = None) -> None:
         if transform is not None and not callable(transform):

@@ -60,6 +60,7 @@ class WaterBox(PublishedDataset):
             pre_transform=pre_transform,
             pre_filter=pre_filter,
             energy_unit="Hartree" if units.energy == 1.0 else "eV",
+            length_unit="Bohr" if units.length == 1.0 else "Å",
         )
 
 

@@ -35,11 +35,13 @@ act_class_mapping: dict[str, type[nn.Module]] = {
 }
 
 
-def activation_class(name: str) -> type[nn.Module]:
-    """Class of an activation given by name.
+def activation_class(name: str | type[nn.Module]) -> type[nn.Module]:
+    """Class of an activation given by name, or by the class itself.
 
     Raises ValueError for a name that is not in ``act_class_mapping``.
     """
+    if not isinstance(name, str):
+        return name
     if name not in act_class_mapping:
         raise ValueError(f"activation {name!r} is not known; choose one of {', '.join(act_class_mapping)}")
     return act_class_mapping[name]

@@ -1,6 +1,9 @@
 """Fully connected networks."""
 
+import torch
 from torch import Tensor, nn
+
+from torchmdnet.nn.activations import activation_class
 
 __all__ = ["MLP", "reset_xavier"]
 
@@ -13,24 +16,29 @@ def reset_xavier(linear: nn.Linear) -> None:
 
 
 class MLP(nn.Module):
-    """Linear, activation, ``num_hidden_layers`` more of both, linear. (..., in) -> (..., out)."""
+    """Linear, activation, ``num_hidden_layers`` more of both, linear. (..., in) -> (..., out).
+
+    ``activation`` is a name in ``act_class_mapping`` or a class.
+    """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        *,
         hidden_channels: int,
-        activation: type[nn.Module],
+        activation: str | type[nn.Module],
         num_hidden_layers: int = 0,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        activation = activation_class(activation)
         self.layers = nn.Sequential(nn.Linear(in_channels, hidden_channels), activation())
         for _ in range(num_hidden_layers):
             self.layers.append(nn.Linear(hidden_channels, hidden_channels))
             self.layers.append(activation())
         self.layers.append(nn.Linear(hidden_channels, out_channels))
         self.reset_parameters()
+        self.to(dtype=dtype)
 
     def reset_parameters(self) -> None:
         """Xavier-uniform weights, zero biases."""

@@ -58,7 +58,7 @@ def _check_range(cutoff_lower: float, cutoff_upper: float) -> None:
 class CosineCutoff(nn.Module):
     """:func:`cosine_cutoff` with its two radii, in Å."""
 
-    def __init__(self, cutoff_lower: float, cutoff_upper: float) -> None:
+    def __init__(self, cutoff_lower: float = 0.0, cutoff_upper: float = 5.0) -> None:
         super().__init__()
         _check_range(cutoff_lower, cutoff_upper)
         self.cutoff_lower = cutoff_lower
@@ -72,7 +72,12 @@ class RadialBasis(nn.Module, ABC):
     """A basis with two tensors, trainable (parameters) or fixed (buffers). ``distance: (E,) -> (E, R)``."""
 
     def __init__(
-        self, cutoff_lower: float, cutoff_upper: float, *, num_rbf: int, trainable: bool, dtype: torch.dtype
+        self,
+        cutoff_lower: float = 0.0,
+        cutoff_upper: float = 5.0,
+        num_rbf: int = 50,
+        trainable: bool = True,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         _check_range(cutoff_lower, cutoff_upper)

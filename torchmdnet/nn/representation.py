@@ -62,6 +62,13 @@ class Representation(nn.Module, ABC):
         default: Any = self.get_submodule("distance")
         return default.box if default.has_box() else None
 
+    def setup_for_inference(self, z: Tensor, batch: Tensor) -> None:
+        """Has no effect, and is not needed: what depends on elements alone is computed once an atom in every call.
+
+        Scripts of TorchMD-NET call it before they compile a model for one composition; here any composition can follow.
+        z, batch: (N,)
+        """
+
     def forward(
         self,
         z: Tensor,

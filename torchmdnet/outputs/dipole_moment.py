@@ -1,7 +1,7 @@
 """Dipole moment heads: a sum of vectors, or its length."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchmdnet.elements import ATOMIC_MASSES
 from torchmdnet.graph import System
@@ -30,20 +30,13 @@ def centered_positions(system: System, atomic_mass: Tensor) -> Tensor:
 class DipoleMoment(Scalar):
     r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) \|` for each system."""
 
-    allows_prior = False
+    allow_prior_model = False
     is_sum = False
     atomic_mass: Tensor
 
-    def __init__(
-        self,
-        hidden_channels: int,
-        activation: str = "silu",
-        *,
-        reduce_op: str = "add",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(hidden_channels, activation, reduce_op=reduce_op, dtype=dtype)
-        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=dtype))
+    def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:
+        super().create_network(hidden_channels, activation)
+        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=torch.float64))
 
     def pre_reduce(self, features: AtomFeatures) -> Tensor:
         return super().pre_reduce(features) * centered_positions(features.system, self.atomic_mass)
@@ -55,20 +48,13 @@ class DipoleMoment(Scalar):
 class EquivariantDipoleMoment(EquivariantScalar):
     r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) + v_i \|` for each system (Schütt et al. 2021, PaiNN)."""
 
-    allows_prior = False
+    allow_prior_model = False
     is_sum = False
     atomic_mass: Tensor
 
-    def __init__(
-        self,
-        hidden_channels: int,
-        activation: str = "silu",
-        *,
-        reduce_op: str = "add",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(hidden_channels, activation, reduce_op=reduce_op, dtype=dtype)
-        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=dtype))
+    def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:
+        super().create_network(hidden_channels, activation)
+        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=torch.float64))
 
     def pre_reduce(self, features: AtomFeatures) -> Tensor:
         x, v = through_gated_network(self.output_network, features)

@@ -1,7 +1,7 @@
 """Electronic spatial extent heads."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchmdnet.elements import ATOMIC_MASSES
 from torchmdnet.nn.representation import AtomFeatures
@@ -14,19 +14,12 @@ __all__ = ["ElectronicSpatialExtent", "EquivariantElectronicSpatialExtent"]
 class ElectronicSpatialExtent(Scalar):
     r""":math:`\sum_i x_i \, |r_i - r_\mathrm{com}|^2` for each system."""
 
-    allows_prior = False
+    allow_prior_model = False
     atomic_mass: Tensor
 
-    def __init__(
-        self,
-        hidden_channels: int,
-        activation: str = "silu",
-        *,
-        reduce_op: str = "add",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(hidden_channels, activation, reduce_op=reduce_op, dtype=dtype)
-        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=dtype))
+    def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:
+        super().create_network(hidden_channels, activation)
+        self.register_buffer("atomic_mass", torch.tensor(ATOMIC_MASSES, dtype=torch.float64))
 
     def pre_reduce(self, features: AtomFeatures) -> Tensor:
         centered = centered_positions(features.system, self.atomic_mass)

@@ -1,13 +1,11 @@
 """Scalar heads: a number for each atom, summed to an energy."""
 
-import torch
 from torch import Tensor, nn
 
-from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.gated_block import GatedEquivariantBlock
 from torchmdnet.nn.mlp import MLP
 from torchmdnet.nn.representation import AtomFeatures
-from torchmdnet.outputs.output_model import OutputModel
+from torchmdnet.outputs.network_head import NetworkHead
 
 __all__ = ["EquivariantScalar", "Scalar", "gated_network", "through_gated_network"]
 
@@ -36,22 +34,11 @@ def through_gated_network(network: nn.ModuleList, features: AtomFeatures) -> tup
     return x, v
 
 
-class Scalar(OutputModel):
+class Scalar(NetworkHead):
     """A two-layer network on the invariant features, H -> H/2 -> 1."""
 
-    def __init__(
-        self,
-        hidden_channels: int,
-        activation: str = "silu",
-        *,
-        reduce_op: str = "add",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(reduce_op=reduce_op)
-        self.output_network = MLP(
-            hidden_channels, 1, hidden_channels=hidden_channels // 2, activation=activation_class(activation)
-        )
-        self.to(dtype)
+    def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:
+        self.output_network = MLP(hidden_channels, 1, hidden_channels=hidden_channels // 2, activation=activation)
 
     def reset_parameters(self) -> None:
         self.output_network.reset_parameters()
@@ -61,22 +48,13 @@ class Scalar(OutputModel):
         return result
 
 
-class EquivariantScalar(OutputModel):
+class EquivariantScalar(NetworkHead):
     """Two gated blocks on invariant and vector features; the last vectors are left unused."""
 
     needs_vectors = True
 
-    def __init__(
-        self,
-        hidden_channels: int,
-        activation: str = "silu",
-        *,
-        reduce_op: str = "add",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(reduce_op=reduce_op)
-        self.output_network = gated_network(hidden_channels, activation_class(activation))
-        self.to(dtype)
+    def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:
+        self.output_network = gated_network(hidden_channels, activation)
 
     def reset_parameters(self) -> None:
         for block in self.output_network:

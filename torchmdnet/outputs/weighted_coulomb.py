@@ -1,6 +1,7 @@
 """Energy head with a Coulomb term between the charges that a model predicts."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ _DIELECTRIC_CONSTANT = 78.3
 """That of water, outside the cutoff of the reaction field."""
 
 Weights = Sequence[float | Sequence[float]]
+Number = TypeVar("Number", int, float)
 
 
 def short_range_damping(distance: Tensor) -> Tensor:
@@ -86,17 +88,19 @@ class ScalarPlusWeightedCoulomb(OutputModel):
     Args:
         hidden_channels: Channels C.
         activation: Name in ``act_class_mapping``.
-        reduce_op: How atoms add up to a system.
+        allow_prior_model, reduce_op, static_shapes, **options: As of :class:`OutputModel`.
+        dtype: Type of the weights.
+        cutoff: TorchMD-NET's name of ``coulomb_cutoff``.
         num_layers: Layers L of the model: it has L + 1 sets of charges.
         q_dim: Charges K in a set.
         q_weights: A number, or K numbers, for each set; by default all charges count alike.
-        output_mlp_num_layers: Further hidden layers of the network.
+        output_mlp_num_layers: Further hidden layers of the network; ``num_hidden_layers`` is TorchMD-NET's name of it.
         coulomb_cutoff: Å; needed for periodic systems.
         box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
-        dtype: Type of the weights.
 
     Raises:
-        ValueError: A number is out of range; in a call, a system is periodic and there is no ``coulomb_cutoff``.
+        ValueError: A number is out of range, or two names of one have different values; in a call, a system is
+            periodic and there is no ``coulomb_cutoff``.
     """
 
     needs_charges = True
@@ -106,17 +110,28 @@ class ScalarPlusWeightedCoulomb(OutputModel):
         self,
         hidden_channels: int,
         activation: str = "silu",
-        *,
+        allow_prior_model: bool | None = None,
         reduce_op: str = "add",
+        dtype: torch.dtype = torch.float32,
+        static_shapes: bool = False,
+        cutoff: float | None = None,
+        *,
         num_layers: int = 2,
         q_dim: int = 16,
         q_weights: Weights | None = None,
         output_mlp_num_layers: int = 0,
+        num_hidden_layers: int = 0,
         coulomb_cutoff: float | None = None,
         box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
-        dtype: torch.dtype = torch.float32,
+        **options: Any,
     ) -> None:
-        super().__init__(reduce_op=reduce_op)
+        super().__init__(allow_prior_model, reduce_op, static_shapes, **options)
+        coulomb_cutoff = _one_of(coulomb_cutoff, cutoff, names="coulomb_cutoff and cutoff")
+        hidden_layers = _one_of(
+            output_mlp_num_layers or None,
+            num_hidden_layers or None,
+            names="output_mlp_num_layers and num_hidden_layers",
+        )
         if q_dim < 1:
             raise ValueError(f"ScalarPlusWeightedCoulomb needs charges: q_dim must be at least 1; got {q_dim}")
         self.register_buffer("qweights", charge_weights(q_weights, num_layers=num_layers, q_dim=q_dim))
@@ -125,7 +140,7 @@ class ScalarPlusWeightedCoulomb(OutputModel):
             1,
             hidden_channels=hidden_channels // 2,
             activation=activation_class(activation),
-            num_hidden_layers=output_mlp_num_layers,
+            num_hidden_layers=hidden_layers or 0,
         )
         self.distance = None
         if coulomb_cutoff is not None:
@@ -178,9 +193,16 @@ class ScalarPlusWeightedCoulomb(OutputModel):
         if recording.is_recorded(system.pos):
             num_pairs = system.z.shape[0] * (system.z.shape[0] - 1)
             return neighbor_graph(
-                system, cutoff_lower=0.0, cutoff_upper=_ANY_EXTENT, loop=False, capacity=max(num_pairs, 1)
+                system, cutoff_lower=0.0, cutoff_upper=_ANY_EXTENT, loop=False, capacity=num_pairs + 1
             )
         return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=_largest_extent(system), loop=False)
+
+
+def _one_of(own: Number | None, foreign: Number | None, *, names: str) -> Number | None:
+    """The value of an option with two names."""
+    if own is not None and foreign is not None and own != foreign:
+        raise ValueError(f"{names}: got {own} and {foreign}, two values of one number; give one of them")
+    return foreign if own is None else own
 
 
 def _is_periodic(system: System) -> bool:

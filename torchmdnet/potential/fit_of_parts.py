@@ -30,7 +30,7 @@ def check_fit(representation: Representation, head: OutputModel, *, has_mean: bo
         raise ValueError(
             f"{name} reads charges, {model} predicts none: use {', '.join(users)} with q_dim >= 1, or another head"
         )
-    if representation.gives_energies and not head.allows_prior:
+    if representation.gives_energies and not type(head).allow_prior_model:
         raise ValueError(
             f"{name} is no energy, which the repulsion of {model} adds to: use repulsion: false, or another head"
         )

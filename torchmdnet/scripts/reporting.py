@@ -12,6 +12,7 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 import torchmdnet
+from torchmdnet.tensor_layout import UndecidedLayoutError
 from torchmdnet.training.distributed import is_rank_zero
 from torchmdnet.training.guard import NonFiniteError
 
@@ -53,6 +54,9 @@ def quiet_lightning() -> None:
 
 
 def _failed(name: str, error: Exception) -> int:
+    if isinstance(error, UndecidedLayoutError):
+        _say(f"{name}: error", error.for_commands)
+        return WRONG_INPUT
     if _is_users(error):
         _say(f"{name}: error", error.args[0] if isinstance(error, KeyError) else error)
         return WRONG_INPUT

@@ -10,11 +10,11 @@ import numpy as np
 from torch_geometric.data import Batch
 
 from torchmdnet.checkpoint import load_checkpoint, load_weights
-from torchmdnet.config import Config, parse_arguments
+from torchmdnet.config import Config, ConfigError, given_options, parse_arguments, read_command_line
 from torchmdnet.datasets import DATASETS
 from torchmdnet.datasets.create import create_dataset
 from torchmdnet.scripts.reporting import quiet_lightning, run_command
-from torchmdnet.training.data_checks import check_data
+from torchmdnet.training.data_checks import check_test_data
 from torchmdnet.training.module import LNNP
 from torchmdnet.training.parity import plot_parity
 from torchmdnet.training.report import print_errors, write_errors
@@ -23,7 +23,14 @@ from torchmdnet.training.trainer import create_trainer
 
 __all__ = ["main"]
 
-_ANEW = {"ngpus": 1, "num_nodes": 1, "splits": None, "val_dataset_root": None, "test_dataset_root": None}
+_ANEW = {
+    "ngpus": 1,
+    "num_nodes": 1,
+    "splits": None,
+    "val_dataset_root": None,
+    "test_dataset_root": None,
+    "compatibility_load": None,
+}
 """Options that a test does not take over from the training run."""
 
 
@@ -44,19 +51,27 @@ def _command(argv: Sequence[str]) -> None:
     parser.add_argument("--model", required=True, metavar="CKPT", help="checkpoint of torchmd-train")
     parser.add_argument("--output", metavar="FOLDER", help="also write errors.csv, errors.json and parity.png there")
     given, rest = parser.parse_known_args(argv)
-    stored = load_checkpoint(given.model)["hyper_parameters"]
+    _refuse_options_of_training(rest)
+    old_layout = given_options(rest).get("compatibility_load")
+    stored = load_checkpoint(given.model, compatibility_load=old_layout)["hyper_parameters"]
     config = parse_arguments(rest, checkpoint_options=stored | _ANEW)
     quiet_lightning()
     _test(config, stored.get("prior_args"), model=given.model, output=given.output)
 
 
+def _refuse_options_of_training(argv: Sequence[str]) -> None:
+    for key in ("load_model", "load_weights", "reset_trainer"):
+        if read_command_line(argv).get(key):
+            raise ConfigError(f"{key}: is an option of torchmd-train; --model names the checkpoint that is tested")
+
+
 def _test(config: Config, prior_args: Any, *, model: str, output: str | None) -> None:
     options = config.to_dict() | {"prior_args": prior_args}
     parts = create_dataset(options, DATASETS)
-    check_data(parts.dataset, options)
+    check_test_data(parts.dataset, options)
     module = LNNP(options)
-    module.energy_unit = parts.dataset.energy_unit
-    load_weights(module.model, model)
+    module.energy_unit, module.length_unit = parts.dataset.energy_unit, parts.dataset.length_unit
+    load_weights(module.model, model, compatibility_load=options["compatibility_load"])
     loader = _FrameBatches(parts.dataset, options["inference_batch_size"] or options["batch_size"])
     result, _ = evaluate(create_trainer(options), module, loader)
     results = {"all": result}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from torchmdnet.checkpoint import load_checkpoint
-from torchmdnet.config import Config, build_parser, parse_arguments, read_command_line, read_yaml
+from torchmdnet.config import Config, build_parser, given_options, parse_arguments
 from torchmdnet.datasets import DATASETS
 from torchmdnet.models import MODELS
 from torchmdnet.outputs import OUTPUTS
@@ -19,7 +19,7 @@ from torchmdnet.training.run import TrainingResult, train
 
 __all__ = ["main", "read_config"]
 
-_OF_ONE_RUN = frozenset({"load_model", "load_weights", "reset_trainer"})
+_OF_ONE_RUN = frozenset({"load_model", "load_weights", "reset_trainer", "compatibility_load"})
 """Options that say how a run starts and are not taken over by the run that resumes it."""
 
 
@@ -50,12 +50,12 @@ def _names() -> str:
 
 def read_config(argv: Sequence[str]) -> Config:
     """The options of a run: command line over YAML file over the checkpoint that ``load_model`` names."""
-    given = read_command_line(argv)
-    from_yaml = read_yaml(given["conf"]) if given.get("conf") else {}
-    checkpoint = given.get("load_model") or from_yaml.get("load_model")
+    given = given_options(argv)
+    checkpoint = given.get("load_model")
     if checkpoint is None:
         return parse_arguments(argv)
-    stored = load_checkpoint(checkpoint)["hyper_parameters"]
+    old_layout = given.get("compatibility_load")
+    stored = load_checkpoint(checkpoint, compatibility_load=old_layout)["hyper_parameters"]
     return parse_arguments(
         argv, checkpoint_options={key: value for key, value in stored.items() if key not in _OF_ONE_RUN}
     )

@@ -12,7 +12,7 @@ from torchmdnet.elements import SYMBOLS
 __all__ = ["ErrorRow", "ErrorSums", "Errors"]
 
 _QUANTITIES = ("energy", "energy per atom", "forces", "stress", "prediction")
-_PER = {"energy": "", "energy per atom": "/atom", "forces": "/Å", "stress": "/Å³"}
+_PER = {"energy": "", "energy per atom": "/atom", "forces": "/{length}", "stress": "/{length}³"}
 _NUM_ELEMENTS = len(SYMBOLS)
 
 
@@ -54,14 +54,16 @@ class ErrorSums(Metric):
     Args:
         is_energy: Whether the model's output is an energy; another output is one row without unit.
         energy_unit: Unit of the energies; errors in eV are told in meV.
+        length_unit: Unit of the positions.
     """
 
     full_state_update = False
     quantities: Tensor
     elements: Tensor
 
-    def __init__(self, *, is_energy: bool = True, energy_unit: str = "eV") -> None:
+    def __init__(self, *, is_energy: bool = True, energy_unit: str = "eV", length_unit: str = "Å") -> None:
         super().__init__()
+        self.length_unit = length_unit
         self.is_energy = is_energy
         self.energy_unit = energy_unit
         zeros = torch.zeros(len(_QUANTITIES), 3, dtype=torch.float64)
@@ -94,9 +96,8 @@ class ErrorSums(Metric):
         """Factor and name of the unit that a quantity's errors are told in."""
         if quantity not in _PER:
             return 1.0, ""
-        return (
-            (1000.0, f"meV{_PER[quantity]}") if self.energy_unit == "eV" else (1.0, self.energy_unit + _PER[quantity])
-        )
+        per = _PER[quantity].format(length=self.length_unit)
+        return (1000.0, f"meV{per}") if self.energy_unit == "eV" else (1.0, self.energy_unit + per)
 
     def _add(self, quantity: str, error: Tensor) -> None:
         self.quantities[_QUANTITIES.index(quantity)] += _sums(error.double().reshape(-1), dim=0)

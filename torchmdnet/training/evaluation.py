@@ -55,7 +55,8 @@ class EvaluationResult(NamedTuple):
     forces: Samples
     """Components."""
     energy_unit: str = "eV"
-    """Unit of the energies; that of the forces is this per Å."""
+    """Unit of the energies; that of the forces is this per ``length_unit``."""
+    length_unit: str = "Å"
 
 
 class Evaluation:
@@ -63,14 +64,17 @@ class Evaluation:
 
     Args:
         is_energy: Whether the model's output is an energy.
-        energy_unit: Its unit.
+        energy_unit, length_unit: Units of energies and positions.
         device: Where the predictions are.
     """
 
-    def __init__(self, *, is_energy: bool, device: torch.device, energy_unit: str = "eV") -> None:
+    def __init__(
+        self, *, is_energy: bool, device: torch.device, energy_unit: str = "eV", length_unit: str = "Å"
+    ) -> None:
         self.is_energy = is_energy
         self.energy_unit = energy_unit
-        self._sums = ErrorSums(is_energy=is_energy, energy_unit=energy_unit).to(device)
+        self.length_unit = length_unit
+        self._sums = ErrorSums(is_energy=is_energy, energy_unit=energy_unit, length_unit=length_unit).to(device)
         self._energy: list[Tensor] = []
         self._forces: list[Tensor] = []
 
@@ -94,7 +98,11 @@ class Evaluation:
     def result(self) -> EvaluationResult:
         """Errors over all processes."""
         return EvaluationResult(
-            self._sums.compute(), _gathered(self._energy), _gathered(self._forces), energy_unit=self.energy_unit
+            self._sums.compute(),
+            _gathered(self._energy),
+            _gathered(self._forces),
+            energy_unit=self.energy_unit,
+            length_unit=self.length_unit,
         )
 
 

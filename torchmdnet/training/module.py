@@ -69,7 +69,7 @@ class LNNP(pl.LightningModule):
             "val": {"l1_loss": loss_function("l1_loss"), options["train_loss"]: train_loss},
             "test": {"l1_loss": loss_function("l1_loss")},
         }
-        self.energy_unit = "eV"
+        self.energy_unit, self.length_unit = "eV", "Å"
         self.means = EpochMeans()
         self.smoother = LossSmoother()
         self.guard = FiniteGuard()
@@ -221,7 +221,8 @@ class LNNP(pl.LightningModule):
     def on_test_start(self) -> None:
         """Start to collect errors."""
         is_energy = self.options["output_model"] in _ENERGY_HEADS
-        self._evaluation = Evaluation(is_energy=is_energy, device=self.device, energy_unit=self.energy_unit)
+        units = {"energy_unit": self.energy_unit, "length_unit": self.length_unit}
+        self._evaluation = Evaluation(is_energy=is_energy, device=self.device, **units)
         self.means = EpochMeans()
 
     def on_test_epoch_end(self) -> None:

@@ -23,8 +23,8 @@ def plot_parity(results: Mapping[str, EvaluationResult], path: Path) -> None:
         results: By name of the set of frames; each has its colour.
         path: The file.
     """
-    unit = next((result.energy_unit for result in results.values()), "eV")
-    kinds = {f"energy per atom, less the references ({unit})": "energy", f"force component ({unit}/Å)": "forces"}
+    unit, length = next(((result.energy_unit, result.length_unit) for result in results.values()), ("eV", "Å"))
+    kinds = {f"energy per atom, less the references ({unit})": "energy", f"force component ({unit}/{length})": "forces"}
     shown = {
         title: {name: getattr(result, kind) for name, result in results.items() if len(getattr(result, kind).label)}
         for title, kind in kinds.items()

@@ -106,7 +106,7 @@ def _check_resumption(options: Mapping[str, Any]) -> int | None:
         return None
     if options["reset_trainer"] and options["load_weights"] is not None:
         raise ConfigError("load_weights and load_model with reset_trainer: true both name weights; give one of them")
-    content = load_checkpoint(options["load_model"])
+    content = load_checkpoint(options["load_model"], compatibility_load=options["compatibility_load"])
     if options["reset_trainer"]:
         return None
     if "rng" not in content:
@@ -134,10 +134,10 @@ def _create_module(options: dict[str, Any], data: DataModule) -> LNNP:
     options["prior_args"] = [prior.get_init_args() for prior in prior_models]
     mean, std = (data.mean, data.std) if options["standardize"] else (None, None)
     module = LNNP(options, prior_model=prior_models, mean=mean, std=std)
-    module.energy_unit = data.dataset.energy_unit
+    module.energy_unit, module.length_unit = data.dataset.energy_unit, data.dataset.length_unit
     source = options["load_weights"] or (options["load_model"] if options["reset_trainer"] else None)
     if source is not None:
-        load_weights(module.model, source)
+        load_weights(module.model, source, compatibility_load=options["compatibility_load"])
     return module
 
 
