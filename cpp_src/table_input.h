@@ -29,6 +29,23 @@ inline void check_message_gradient(const Tensor& grad, const Tensor& x) {
           "grad must be contiguous and of x's shape and type");
 }
 
+// Those of table_sum.
+inline void check_sum_input(const Tensor& table, const Tensor& s, const Tensor& x) {
+  require_float(x, "x must be float32 or float64");
+  for (const Tensor* array : {&table, &s, &x})
+    require(array->contiguous() && array->dtype() == x.dtype(), "arrays must be contiguous and of one type");
+  require(x.dim() == 2, "x must have shape (N, C)");
+  require(table.dim() == 3 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kCoefficients &&
+              table.size(2) == x.size(1) && s.dim() == 1,
+          "want table (M, 6, C) with M of 1 to 16777215, s (P,)");
+}
+
+inline void check_sum_gradient(const Tensor& grad, const Tensor& x) {
+  require(grad.contiguous() && grad.dtype() == x.dtype() && grad.dim() == 2 && grad.size(0) == x.size(0) &&
+              grad.size(1) == x.size(1),
+          "grad must be contiguous and of x's shape and type");
+}
+
 // Those of table_environment.
 inline void check_environment_input(const Tensor& table, const Tensor& s, const Tensor& y, const Tensor& own,
                                     const Tensor& other, const Tensor& sender) {

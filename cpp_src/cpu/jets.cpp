@@ -1,6 +1,7 @@
 // Element-wise steps of radial functions that carry their slope (see torchmdnet/ops/silu.py and faded_slope.py).
 //
 // Arrays (P, C) and columns (P, 1), contiguous; one pass each. Threads divide the rows, or the elements.
+#include "../jets.h"
 #include "../lanes.h"
 #include "../torch_abi.h"
 
@@ -9,26 +10,18 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // numbers worth a thread
 
-// sigma is the logistic function of x: s = x sigma, s' = sigma + s (1 - sigma), s'' = (1 - sigma) (2 s' - s).
 template <class T>
 TMD_INLINE void silu_range(const T* __restrict x, const T* __restrict sigma, const T* __restrict slope, int64_t begin,
                            int64_t end, T* __restrict value, T* __restrict out_slope) {
-  for (int64_t k = begin; k < end; ++k) {
-    const T s = x[k] * sigma[k];
-    value[k] = s;
-    out_slope[k] = (sigma[k] + s * (T(1) - sigma[k])) * slope[k];
-  }
+  for (int64_t k = begin; k < end; ++k) silu_at(x[k], sigma[k], slope[k], value[k], out_slope[k]);
 }
 
 template <class T>
 TMD_INLINE void silu_backward_range(const T* __restrict grad, const T* __restrict grad_slope, const T* __restrict x,
                                     const T* __restrict sigma, const T* __restrict slope, int64_t begin, int64_t end,
                                     T* __restrict to_x, T* __restrict to_slope) {
-  for (int64_t k = begin; k < end; ++k) {
-    const T s = x[k] * sigma[k], rest = T(1) - sigma[k], first = sigma[k] + s * rest;
-    to_x[k] = grad[k] * first + grad_slope[k] * slope[k] * rest * (2 * first - s);
-    to_slope[k] = grad_slope[k] * first;
-  }
+  for (int64_t k = begin; k < end; ++k)
+    silu_backward_at(grad[k], grad_slope[k], x[k], sigma[k], slope[k], to_x[k], to_slope[k]);
 }
 
 // Sum over a row of g (f' c + f c').
@@ -42,8 +35,8 @@ TMD_INLINE void fade_rows(const T* __restrict g, const T* __restrict f, const T*
     T sum[W] = {};
     int64_t k = 0;
     for (; k + W <= channels; k += W)
-      for (int w = 0; w < W; ++w) sum[w] += gp[k + w] * (sp[k + w] * c[p] + fp[k + w] * c_slope[p]);
-    for (int w = 0; k < channels; ++k, ++w) sum[w] += gp[k] * (sp[k] * c[p] + fp[k] * c_slope[p]);
+      for (int w = 0; w < W; ++w) sum[w] += gp[k + w] * product_slope(fp[k + w], sp[k + w], c[p], c_slope[p]);
+    for (int w = 0; k < channels; ++k, ++w) sum[w] += gp[k] * product_slope(fp[k], sp[k], c[p], c_slope[p]);
     T total = 0;
     for (int w = 0; w < W; ++w) total += sum[w];
     out[p] = total;
@@ -58,26 +51,11 @@ TMD_INLINE void fade_backward_rows(const T* __restrict h, const T* __restrict g,
   for (int64_t p = begin; p < end; ++p) {
     const T a = h[p] * c[p], b = h[p] * c_slope[p];
     for (int64_t k = p * channels; k < (p + 1) * channels; ++k) {
-      to_g[k] = a * f_slope[k] + b * f[k];
+      to_g[k] = product_slope(f[k], f_slope[k], a, b);
       to_f[k] = b * g[k];
       to_slope[k] = a * g[k];
     }
   }
-}
-
-// Checks that the arrays are (P, C) and the columns hold P numbers, contiguous and of one type.
-void check_rows(std::initializer_list<const Tensor*> arrays, std::initializer_list<const Tensor*> columns) {
-  const Tensor& first = **arrays.begin();
-  require_float(first, "an array must be float32 or float64");
-  for (const Tensor* array : arrays)
-    require(array->dim() == 2 && array->contiguous() && array->dtype() == first.dtype() &&
-                array->size(0) == first.size(0) && array->size(1) == first.size(1),
-            "arrays must be contiguous and of one shape (P, C) and type");
-  for (const Tensor* column : columns)
-    require(column->contiguous() && column->dtype() == first.dtype() &&
-                (column->dim() == 1 || (column->dim() == 2 && column->size(1) == 1)) &&
-                column->size(0) == first.size(0),
-            "a column must hold a number for each of the P rows, contiguous and of the arrays' type");
 }
 
 Tensor empty_like(const Tensor& x) { return x.empty_like({x.size(0), x.size(1)}); }

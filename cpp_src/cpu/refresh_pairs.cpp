@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "../lanes.h"
-#include "../neighbor_grid.h"
+#include "../refresh_pairs.h"
 #include "../torch_abi.h"
 #include "huge_pages.h"
 #include "pair_list.h"
@@ -21,58 +21,34 @@ namespace {
 constexpr int64_t kRowGrain = 256;  // atoms worth a thread
 
 template <class T>
-struct Geometry {
-  const T *pos, *box;  // box is null where nothing is periodic
-  const int64_t* batch;
-  T lower_squared, upper_squared;
-};
-
-template <class T>
 struct Pairs {
   T *vector, *distance;
   int32_t *receiver, *sender, *shift;
   const int32_t* row_ptr;
 };
 
-// Vector of pair e of receiver i; whether it is kept. A pair of an atom with itself is, whatever the lower cutoff.
 template <class T>
-TMD_INLINE bool look_at(const Geometry<T>& geometry, const PairList& list, int64_t i, int64_t e, T* vector) {
-  const T *a = geometry.pos + 3 * i, *b = geometry.pos + 3 * int64_t(list.sender[e]);
-  T shift[3] = {0, 0, 0};
-  bool own = list.sender[e] == i;
-  if (list.shift) {
-    const int32_t* s = list.shift + 3 * e;
-    const T* cell = geometry.box + 9 * geometry.batch[i];
-    for (int x = 0; x < 3; ++x) shift[x] = s[0] * cell[x] + s[1] * cell[3 + x] + s[2] * cell[6 + x];
-    own = own && !(s[0] | s[1] | s[2]);
-  }
-  for (int x = 0; x < 3; ++x) vector[x] = difference(a[x], b[x], shift[x]);
-  const T squared = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2];
-  return own || (squared < geometry.upper_squared && squared >= geometry.lower_squared);
-}
-
-template <class T>
-TMD_INLINE void count_rows(const Geometry<T>* geometry, const PairList* list, int64_t begin, int64_t end,
+TMD_INLINE void count_rows(const PairGeometry<T>* geometry, const PairList* list, int64_t begin, int64_t end,
                            int32_t* count) {
   T vector[3];
   for (int64_t i = begin; i < end; ++i) {
     int32_t kept = 0;
-    for (int64_t e = list->row_ptr[i]; e < list->row_ptr[i + 1]; ++e) kept += look_at(*geometry, *list, i, e, vector);
+    for (int64_t e = list->row_ptr[i]; e < list->row_ptr[i + 1]; ++e) kept += look_at(*geometry, i, e, vector);
     count[i] = kept;
   }
 }
 
 template <class T>
-TMD_INLINE void write_rows(const Geometry<T>* geometry, const PairList* list, const Pairs<T>* out, int64_t begin,
+TMD_INLINE void write_rows(const PairGeometry<T>* geometry, const PairList* list, const Pairs<T>* out, int64_t begin,
                            int64_t end) {
   T vector[3];
   for (int64_t i = begin; i < end; ++i) {
     int64_t at = out->row_ptr[i];
     const int64_t last = out->row_ptr[i + 1];
     for (int64_t e = list->row_ptr[i]; e < list->row_ptr[i + 1] && at < last; ++e) {
-      if (!look_at(*geometry, *list, i, e, vector)) continue;
+      if (!look_at(*geometry, i, e, vector)) continue;
       for (int x = 0; x < 3; ++x) out->vector[3 * at + x] = vector[x];
-      out->distance[at] = std::sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
+      out->distance[at] = std::sqrt(squared_length(vector));
       out->receiver[at] = static_cast<int32_t>(i);
       out->sender[at] = list->sender[e];
       for (int x = 0; out->shift && x < 3; ++x) out->shift[3 * at + x] = list->shift[3 * e + x];
@@ -82,7 +58,7 @@ TMD_INLINE void write_rows(const Geometry<T>* geometry, const PairList* list, co
 }
 
 template <class T>
-void refresh(const Tensor& pos, const Geometry<T>& geometry, const PairList& list, StableIValue* stack) {
+void refresh(const Tensor& pos, const PairGeometry<T>& geometry, const PairList& list, StableIValue* stack) {
   const int32_t index = aoti_torch_dtype_int32();
   const int64_t num_atoms = list.num_atoms;
   Tensor row_ptr = pos.empty({num_atoms + 1}, index);
@@ -125,8 +101,9 @@ void refresh_pairs(StableIValue* stack, uint64_t, uint64_t) {
   for_type(pos, [&](auto zero) {
     using T = decltype(zero);
     const T low = static_cast<T>(lower), high = static_cast<T>(upper);
-    const Geometry<T> geometry{pos.data<T>(), list.shift ? box.data<T>() : nullptr, batch.data<int64_t>(), low * low,
-                               high * high};
+    const PairGeometry<T> geometry{pos.data<T>(), list.shift ? box.data<T>() : nullptr, batch.data<int64_t>(),
+                                   list.sender,   list.shift,                           low * low,
+                                   high * high};
     refresh(pos, geometry, list, stack);
   });
 }

@@ -14,8 +14,7 @@
 
 #include "../edges.h"
 #include "../lanes.h"
-#include "../radial_table.h"
-#include "../torch_abi.h"
+#include "../table_input.h"
 #include "table_columns.h"
 #include "table_edges.h"
 
@@ -77,18 +76,6 @@ TMD_INLINE void sum_rows(const SumInput<T>& in, const T* from, int64_t begin, in
   }
 }
 
-Edges check_input(const Tensor& table, const Tensor& s, const Tensor& x, const Tensor& sender, const Tensor& row_ptr,
-                  const Tensor& pair) {
-  require_float(x, "x must be float32 or float64");
-  for (const Tensor* array : {&table, &s, &x})
-    require(array->contiguous() && array->dtype() == x.dtype(), "arrays must be contiguous and of one type");
-  require(x.dim() == 2, "x must have shape (N, C)");
-  require(table.dim() == 3 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kCoefficients &&
-              table.size(2) == x.size(1) && s.dim() == 1,
-          "want table (M, 6, C) with M of 1 to 16777215, s (P,)");
-  return check_edges(sender, row_ptr, pair, x.size(0), s.size(0));
-}
-
 template <class T>
 SumInput<T> sum_input(const Tensor& table, const Tensor& s, const Tensor& x, const Edges& edges) {
   return {table.data<T>(), s.data<T>(), x.data<T>(), static_cast<int32_t>(table.size(0)), x.size(1), edges};
@@ -119,7 +106,8 @@ void backward_cpu(const SumInput<T>& in, const Tensor& grad, const Tensor& to_x,
 void table_sum(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor table(stack[0]), s(stack[1]), x(stack[2]), receiver(stack[3]), sender(stack[4]), row_ptr(stack[5]),
       pair(stack[6]);
-  const Edges edges = check_input(table, s, x, sender, row_ptr, pair);
+  check_sum_input(table, s, x);
+  const Edges edges = check_edges(sender, row_ptr, pair, x.size(0), s.size(0));
   Tensor out = x.empty_like({x.size(0), x.size(1)});
   for_type(x, [&](auto type) { sum_cpu(sum_input<decltype(type)>(table, s, x, edges), out); });
   stack[0] = out.release();
@@ -129,10 +117,9 @@ void table_sum(StableIValue* stack, uint64_t, uint64_t) {
 void table_sum_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad(stack[0]), table(stack[1]), s(stack[2]), x(stack[3]), receiver(stack[4]), sender(stack[5]),
       row_ptr(stack[6]), pair(stack[7]);
-  const Edges edges = check_input(table, s, x, sender, row_ptr, pair);
-  require(grad.contiguous() && grad.dtype() == x.dtype() && grad.dim() == 2 && grad.size(0) == x.size(0) &&
-              grad.size(1) == x.size(1),
-          "grad must be contiguous and of x's shape and type");
+  check_sum_input(table, s, x);
+  check_sum_gradient(grad, x);
+  const Edges edges = check_edges(sender, row_ptr, pair, x.size(0), s.size(0));
   Tensor to_x = x.empty_like({x.size(0), x.size(1)}), to_s = x.empty_like({s.size(0)});
   for_type(x, [&](auto type) { backward_cpu(sum_input<decltype(type)>(table, s, x, edges), grad, to_x, to_s); });
   stack[0] = to_x.release();

@@ -14,6 +14,7 @@
 
 #include "../edges.h"
 #include "../lanes.h"
+#include "../tensor_input.h"
 #include "../torch_abi.h"
 
 namespace torchmdnet {
@@ -112,13 +113,7 @@ struct Arguments {
 
   // Refuses wrong types and shapes, and edges out of range.
   Edges check() const {
-    require_float(y, "an array must be float32 or float64");
-    for (const Tensor* array : {&y, &weight, &own, &other})
-      require(array->contiguous() && array->dtype() == y.dtype(), "arrays must be contiguous and of one type");
-    require(y.dim() == 2 && weight.dim() == 3 && own.dim() == 2 && other.dim() == 2 && sender.dim() == 1 &&
-                y.size(0) == sender.size(0) && y.size(1) == kComponents && weight.size(1) == kParts &&
-                weight.size(2) == own.size(1) && other.size(0) == own.size(0) && other.size(1) == own.size(1),
-            "want y (E, 9), weight (P, 3, C), own and other (N, C)");
+    check_surroundings(y, weight, own, other, sender);
     return check_edges(sender, row_ptr, pair, own.size(0), weight.size(0));
   }
 
@@ -173,9 +168,7 @@ void tensor_environment_backward(StableIValue* stack, uint64_t, uint64_t) {
       row_ptr(stack[6]), pair(stack[7]);
   const Arguments arguments{y, weight, own, other, sender, row_ptr, pair};
   const Edges edges = arguments.check();
-  require(grad.dim() == 3 && grad.contiguous() && grad.dtype() == own.dtype() && grad.size(0) == kComponents &&
-              grad.size(1) == own.size(0) && grad.size(2) == own.size(1),
-          "grad must be contiguous, of shape (9, N, C) and of the other arrays' type");
+  check_surroundings_gradient(grad, own);
   Tensor to_y = y.empty_like({y.size(0), kComponents}), to_own = own.empty_like({own.size(0), own.size(1)}),
          to_other = own.empty_like({own.size(0), own.size(1)}),
          to_weight = own.empty_like({weight.size(0), kParts, weight.size(2)});

@@ -14,6 +14,7 @@
 
 #include "../edges.h"
 #include "../lanes.h"
+#include "../tensor_input.h"
 #include "../torch_abi.h"
 
 namespace torchmdnet {
@@ -96,15 +97,6 @@ TMD_INLINE void weight_self(const T* x, const T* y, const Edges& edges, int64_t 
       if (edges.sender[e] == i) weight_edge<T, false>(x, y, edges, C, i, e, begin, end, out);
 }
 
-// Checks two arrays of three axes, the second (9, N, C).
-void check_arrays(const Tensor& weight, const Tensor& x, const char* of_weight, const char* of_x) {
-  require(weight.dim() == 3 && weight.contiguous(), of_weight);
-  require(x.dim() == 3 && x.contiguous(), of_x);
-  require_float(x, "an array must be float32 or float64");
-  require(weight.dtype() == x.dtype(), "an array's type must be the same as the other's");
-  if (x.size(0) != kComponents) fail("a tensor has 9 components, not " + std::to_string(x.size(0)));
-}
-
 template <class T>
 void message_cpu(const Tensor& weight, const Tensor& x, const Edges& edges, const Tensor& out) {
   const T *w = weight.data<T>(), *from = x.data<T>();
@@ -134,8 +126,7 @@ void weight_cpu(const Tensor& x, const Tensor& y, const Edges& edges, const Tens
 
 void tensor_message(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor weight(stack[0]), x(stack[1]), sender(stack[2]), row_ptr(stack[3]), pair(stack[4]);
-  check_arrays(weight, x, "weight must have three axes and be contiguous", "x must have three axes and be contiguous");
-  require(weight.size(1) == kParts && weight.size(2) == x.size(2), "weight must have shape (P, 3, C) for x (9, N, C)");
+  check_message_arrays(weight, x);
   const Edges edges = check_edges(sender, row_ptr, pair, x.size(1), weight.size(0));
   Tensor out = x.empty_like({kComponents, x.size(1), x.size(2)});
   for_type(x, [&](auto type) { message_cpu<decltype(type)>(weight, x, edges, out); });
@@ -144,9 +135,7 @@ void tensor_message(StableIValue* stack, uint64_t, uint64_t) {
 
 void tensor_message_weight(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor x(stack[0]), y(stack[1]), sender(stack[2]), row_ptr(stack[3]), pair(stack[4]), rows(stack[5]);
-  check_arrays(x, y, "x must have three axes and be contiguous", "y must have three axes and be contiguous");
-  require(x.size(0) == y.size(0) && x.size(1) == y.size(1) && x.size(2) == y.size(2), "x and y must have one shape");
-  require(rows.dim() > 0, "rows must have an axis of length P");
+  check_weight_arrays(x, y, rows);
   const Edges edges = check_edges(sender, row_ptr, pair, x.size(1), rows.size(0));
   Tensor out = x.empty_like({edges.num_pairs, kParts, x.size(2)});
   for_type(x, [&](auto type) { weight_cpu<decltype(type)>(x, y, edges, out); });

@@ -2,8 +2,8 @@
 //
 // The threads of a block are fibers that hand over to each other at barriers and collectives; blocks run one after
 // another. A seed changes the order of threads and blocks. Barriers that not all threads reach, collectives that not
-// all lanes of a warp take part in, and loads by __ldg from addresses that are not aligned are errors. What it cannot
-// show: races that need two threads at the same moment, missing fences, and speed.
+// all lanes of a warp take part in, and loads by __ldg and stores by __stwb at addresses that are not aligned are
+// errors. What it cannot show: races that need two threads at the same moment, missing fences, and speed.
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
@@ -239,6 +239,11 @@ T __ldg(const T* at) {
 template <class T>
 T __ldcg(const T* at) {
   return __ldg(at);
+}
+template <class T>
+void __stwb(T* at, T value) {
+  if (reinterpret_cast<uintptr_t>(at) % alignof(T)) emulation::fault = "a store to an address that is not aligned";
+  std::memcpy(static_cast<void*>(at), &value, sizeof value);
 }
 
 template <class T>

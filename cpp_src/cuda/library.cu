@@ -7,10 +7,27 @@ void neighbor_pairs_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_ou
 void pair_vectors_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void pair_vectors_transpose_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void distinct_pairs_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void refresh_pairs_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_message_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_message_weight_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_environment_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_environment_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_product_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_normalize_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_normalize_slope_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_normalize_curvature_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_message_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_message_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_environment_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_environment_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_attention_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_attention_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_sum_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_sum_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void silu_jet_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void silu_jet_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void faded_slope_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void faded_slope_backward_cuda(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 
 namespace {
 
@@ -24,10 +41,27 @@ constexpr Kernel kKernels[] = {
     {"pair_vectors", pair_vectors_cuda},
     {"pair_vectors_transpose", pair_vectors_transpose_cuda},
     {"distinct_pairs", distinct_pairs_cuda},
+    {"refresh_pairs", refresh_pairs_cuda},
+    {"tensor_message", tensor_message_cuda},
+    {"tensor_message_weight", tensor_message_weight_cuda},
+    {"tensor_environment", tensor_environment_cuda},
+    {"tensor_environment_backward", tensor_environment_backward_cuda},
+    {"tensor_product", tensor_product_cuda},
+    {"tensor_normalize", tensor_normalize_cuda},
+    {"tensor_normalize_slope", tensor_normalize_slope_cuda},
+    {"tensor_normalize_curvature", tensor_normalize_curvature_cuda},
     {"table_message", table_message_cuda},
     {"table_message_backward", table_message_backward_cuda},
     {"table_environment", table_environment_cuda},
     {"table_environment_backward", table_environment_backward_cuda},
+    {"table_attention", table_attention_cuda},
+    {"table_attention_backward", table_attention_backward_cuda},
+    {"table_sum", table_sum_cuda},
+    {"table_sum_backward", table_sum_backward_cuda},
+    {"silu_jet", silu_jet_cuda},
+    {"silu_jet_backward", silu_jet_backward_cuda},
+    {"faded_slope", faded_slope_cuda},
+    {"faded_slope_backward", faded_slope_backward_cuda},
 };
 
 struct Registration {

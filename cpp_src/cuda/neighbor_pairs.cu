@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "../neighbor_input.h"
+#include "host_status.h"
 #include "neighbor_schedule.cuh"
 #include "torch_cuda.h"
 
@@ -10,15 +11,9 @@ namespace {
 
 // The number of pairs, which the host has to know before it can make arrays of that size: the one synchronisation.
 int64_t fetch_num_pairs(const int32_t* status, Stream stream) {
-  cudaStreamCaptureStatus capture;
-  check_cuda(cudaStreamIsCapturing(stream, &capture), "the neighbour search");
-  require(capture == cudaStreamCaptureStatusNone,
-          "the number of pairs is not known while a CUDA graph is captured: give a capacity");
-  int32_t host[2];
-  check_cuda(cudaMemcpyAsync(host, status, sizeof host, cudaMemcpyDeviceToHost, stream), "the number of pairs");
-  check_cuda(cudaStreamSynchronize(stream), "the neighbour search");
-  check_neighbor_faults(host[1]);
-  return host[0];
+  const HostStatus found = fetch_status(status, stream, "the neighbour search", "give a capacity");
+  check_neighbor_faults(found.faults);
+  return found.count;
 }
 
 template <class T>

@@ -36,25 +36,33 @@ __device__ Pack<T, V> read_pack_once(const T* from) {
   return unpack<T, V>(__ldcg(reinterpret_cast<const Word<sizeof(T) * V>*>(from)));
 }
 
+// In one store: left to itself, the compiler takes some of them apart.
 template <class T, int V>
 __device__ void write_pack(T* to, const Pack<T, V>& pack) {
-  *reinterpret_cast<Pack<T, V>*>(to) = pack;
+  Word<sizeof(T) * V> word;
+  memcpy(&word, &pack, sizeof word);
+  __stwb(reinterpret_cast<Word<sizeof(T) * V>*>(to), word);
 }
 
 // Calls body(std::integral_constant<int, V>) for packs of V channels: as many as 16 bytes hold, or fewer where a warp
-// would then have idle lanes, or where an array does not begin at, or rows are not, a multiple of their size.
+// would then have idle lanes, or where an array does not begin at, or rows are not, a multiple of their size. No pack
+// reaches from one run of channels into the next one.
 template <class T, class Body>
-void for_packs(int64_t channels, std::initializer_list<const void*> arrays, const Body& body) {
+void for_packs(int64_t channels, int64_t run, std::initializer_list<const void*> arrays, const Body& body) {
   uintptr_t bits = 0;
   for (const void* array : arrays) bits |= reinterpret_cast<uintptr_t>(array);
   const auto fits = [&](int width) {
-    return channels % width == 0 && channels > kWarp * width / 2 && bits % (sizeof(T) * width) == 0;
+    return run % width == 0 && channels > kWarp * width / 2 && bits % (sizeof(T) * width) == 0;
   };
   if constexpr (sizeof(T) == 4) {
     if (fits(4)) return body(std::integral_constant<int, 4>());
   }
   if (fits(2)) return body(std::integral_constant<int, 2>());
   body(std::integral_constant<int, 1>());
+}
+template <class T, class Body>
+void for_packs(int64_t channels, std::initializer_list<const void*> arrays, const Body& body) {
+  for_packs<T>(channels, channels, arrays, body);
 }
 
 }  // namespace torchmdnet

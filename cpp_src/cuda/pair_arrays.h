@@ -25,6 +25,11 @@ inline void check_batch_array(const Tensor& batch, int64_t num_atoms) {
           "batch must be int64, contiguous, of shape (N,)");
 }
 
+inline void check_box_array(const Tensor& box, const Tensor& pos) {
+  require(box.dtype() == pos.dtype() && box.dim() == 3 && box.contiguous() && box.size(1) == 3 && box.size(2) == 3,
+          "box must be of the positions' dtype, contiguous, of shape (num_systems, 3, 3)");
+}
+
 inline const int32_t* shift_or_null(const Tensor& shift) { return shift.size(0) ? shift.data<int32_t>() : nullptr; }
 
 }  // namespace torchmdnet

@@ -17,8 +17,7 @@ void pair_vectors_cuda(StableIValue* stack, uint64_t, uint64_t) {
   require(pos.dim() == 2 && pos.size(1) == 3 && pos.contiguous(), "positions must be contiguous, of shape (N, 3)");
   check_pair_arrays(&receiver, sender, shift, row_ptr, pos.size(0));
   if (shift.size(0)) {
-    require(box.dtype() == pos.dtype() && box.dim() == 3 && box.contiguous() && box.size(1) == 3 && box.size(2) == 3,
-            "box must be of the positions' dtype, contiguous, of shape (num_systems, 3, 3)");
+    check_box_array(box, pos);
     check_batch_array(batch, pos.size(0));
   }
   const OnDevice device({&pos, &box, &batch, &receiver, &sender, &shift, &row_ptr});

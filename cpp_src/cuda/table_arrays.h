@@ -27,7 +27,7 @@ struct TableArrays {
             num_atoms,
             sender.size(0),
             s.size(0),
-            table.size(3),
+            table.size(table.dim() - 1),
             static_cast<int32_t>(table.size(0))};
   }
 };

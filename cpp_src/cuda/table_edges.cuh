@@ -1,4 +1,4 @@
-// Edges whose weights of the three parts of a tensor are read from a table: what the kernels on them share.
+// Edges whose weights are read from a table: what the kernels on them share.
 //
 // A warp looks after the edges of one atom, one edge at a time, its lanes after the channels; where atoms are few, the
 // warps of a block share one atom. What is known of an edge is loaded by one lane for each, 32 edges at a time, and
@@ -104,44 +104,51 @@ __device__ void for_edges(const TableEdges<T>& d, int64_t i, Visit visit) {
   }
 }
 
-// Writes the sums over the edges of atom i, those of the warps of a team added up in order. out: (9, N, C)
-template <int S, class T, int V>
-__device__ void write_sums(const TableEdges<T>& d, int64_t i, const LaneChannels<V>& channel, Pack<T, V>* sum, T* out) {
-  const int rank = rank_in_team<S>(), lane = lane_of_thread();
+// Adds up K sums of each warp of a team, in order, in the registers of its first warp.
+template <int S, class T, int V, int K>
+__device__ void sum_team(Pack<T, V> (&sum)[K]) {
   if constexpr (S > 1) {
     static_assert(S * kWarp == kTableThreads);
-    __shared__ Pack<T, V> of_warps[S - 1][kComponents][kWarp];
+    const int rank = rank_in_team<S>(), lane = lane_of_thread();
+    __shared__ Pack<T, V> of_warps[S - 1][K][kWarp];
     __syncthreads();  // what was here before has been read
-    for (int c = 0; rank > 0 && c < kComponents; ++c) of_warps[rank - 1][c][lane] = sum[c];
+    for (int c = 0; rank > 0 && c < K; ++c) of_warps[rank - 1][c][lane] = sum[c];
     __syncthreads();
     for (int other = 0; rank == 0 && other < S - 1; ++other)
-      for (int c = 0; c < kComponents; ++c)
+      for (int c = 0; c < K; ++c)
         for (int v = 0; v < V; ++v) sum[c].v[v] += of_warps[other][c][lane].v[v];
   }
-  for (int c = 0; rank == 0 && channel.any && c < kComponents; ++c)
+}
+
+// Writes the sums over the edges of atom i, those of the warps of a team added up. out: (K, N, C)
+template <int S, class T, int V, int K>
+__device__ void write_sums(const TableEdges<T>& d, int64_t i, const LaneChannels<V>& channel, Pack<T, V> (&sum)[K],
+                           T* out) {
+  sum_team<S>(sum);
+  for (int c = 0; rank_in_team<S>() == 0 && channel.any && c < K; ++c)
     write_pack(out + c * d.plane() + i * d.channels + channel.first, sum[c]);
 }
 
-// V channels of the coefficients of the weights of the three parts.
-template <class T, int V>
+// V channels of the coefficients of the first R of the K functions of a table.
+template <class T, int V, int K = kParts, int R = K>
 struct TableRow {
-  Pack<T, V> c[kParts][kCoefficients];
+  Pack<T, V> c[R][kCoefficients];
 
   __device__ TableRow(const TableEdges<T>& d, int32_t interval, int64_t channel) {
-    const T* rows = d.table + interval * (kCoefficients * kParts * d.channels) + channel;
+    const T* rows = d.table + interval * (kCoefficients * K * d.channels) + channel;
     for (int b = 0; b < kCoefficients; ++b)
-      for (int k = 0; k < kParts; ++k) c[k][b] = read_pack_once<T, V>(rows + (b * kParts + k) * d.channels);
+      for (int k = 0; k < R; ++k) c[k][b] = read_pack_once<T, V>(rows + (b * K + k) * d.channels);
   }
-  __device__ T value(int part, int v, T t) const { return polynomial(coefficients(part, v).c, t); }
-  __device__ T slope(int part, int v, T t) const { return polynomial_slope(coefficients(part, v).c, t); }
+  __device__ T value(int number, int v, T t) const { return polynomial(coefficients(number, v).c, t); }
+  __device__ T slope(int number, int v, T t) const { return polynomial_slope(coefficients(number, v).c, t); }
 
  private:
   struct Coefficients {
     T c[kCoefficients];
   };
-  __device__ Coefficients coefficients(int part, int v) const {
+  __device__ Coefficients coefficients(int number, int v) const {
     Coefficients of_channel;
-    for (int b = 0; b < kCoefficients; ++b) of_channel.c[b] = c[part][b].v[v];
+    for (int b = 0; b < kCoefficients; ++b) of_channel.c[b] = c[number][b].v[v];
     return of_channel;
   }
 };

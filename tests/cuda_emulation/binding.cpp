@@ -173,6 +173,9 @@ __global__ void meet_at_different_places() {
 __global__ void load_across_words(const int* from, int* out) {
   out[threadIdx.x] = __ldg(reinterpret_cast<const int4*>(from + threadIdx.x)).x;
 }
+__global__ void store_across_words(int* to) {
+  __stwb(reinterpret_cast<int4*>(to + 4 * threadIdx.x), int4{});
+}
 __global__ void forget_barrier(int* out) {
   __shared__ int values[64];
   values[threadIdx.x] = static_cast<int>(threadIdx.x);
@@ -224,6 +227,10 @@ PYBIND11_MODULE(emulated_kernels, m) {
     alignas(16) const int from[36] = {};
     int out[32];
     TMD_LAUNCH(load_across_words, 1, 32, Stream(), static_cast<const int*>(from), static_cast<int*>(out));
+  });
+  m.def("store_across_words", [] {
+    alignas(16) int to[132];
+    TMD_LAUNCH(store_across_words, 1, 32, Stream(), to + 1);
   });
   m.def("set_seed", &emulation::set_seed);
   m.def("count_launches", [] { return std::exchange(emulation::num_launches, 0); });

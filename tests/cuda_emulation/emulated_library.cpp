@@ -17,10 +17,18 @@ AOTITorchError aoti_torch_get_current_cuda_stream(int32_t, void** stream) {
 }
 
 #include "cuda/distinct_pairs.cu"
+#include "cuda/jets.cu"
 #include "cuda/neighbor_pairs.cu"
 #include "cuda/pair_vectors.cu"
+#include "cuda/refresh_pairs.cu"
+#include "cuda/table_attention.cu"
+#include "cuda/table_attention_backward.cu"
 #include "cuda/table_environment.cu"
 #include "cuda/table_message.cu"
+#include "cuda/table_sum.cu"
+#include "cuda/tensor_algebra.cu"
+#include "cuda/tensor_environment.cu"
+#include "cuda/tensor_message.cu"
 
 namespace torchmdnet {
 namespace {
@@ -64,6 +72,67 @@ constexpr Op kEmulated[] = {
      "table_environment_backward(Tensor grad, Tensor table, Tensor s, Tensor y, Tensor own, Tensor other, "
      "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> (Tensor y, Tensor s)",
      table_environment_backward_cuda},
+    {"table_attention",
+     "table_attention(Tensor table, Tensor s, Tensor query, Tensor key, Tensor value, Tensor vector, Tensor direction, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair, int num_heads) -> (Tensor scalar, Tensor vector)",
+     table_attention_cuda},
+    {"table_attention_backward",
+     "table_attention_backward(Tensor grad_scalar, Tensor grad_vector, Tensor table, Tensor s, Tensor query, "
+     "Tensor key, Tensor value, Tensor vector, Tensor direction, Tensor receiver, Tensor sender, Tensor row_ptr, "
+     "Tensor pair, int num_heads) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+     table_attention_backward_cuda},
+    {"table_sum",
+     "table_sum(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "Tensor",
+     table_sum_cuda},
+    {"table_sum_backward",
+     "table_sum_backward(Tensor grad, Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> (Tensor x, Tensor s)",
+     table_sum_backward_cuda},
+    {"refresh_pairs",
+     "refresh_pairs(Tensor pos, Tensor batch, Tensor box, Tensor sender, Tensor shift, Tensor row_ptr, "
+     "float cutoff_lower, float cutoff_upper) -> (Tensor vector, Tensor distance, Tensor receiver, Tensor sender, "
+     "Tensor shift, Tensor row_ptr)",
+     refresh_pairs_cuda},
+    {"tensor_message",
+     "tensor_message(Tensor weight, Tensor x, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
+     tensor_message_cuda},
+    {"tensor_message_weight",
+     "tensor_message_weight(Tensor x, Tensor y, Tensor sender, Tensor row_ptr, Tensor pair, Tensor rows) -> Tensor",
+     tensor_message_weight_cuda},
+    {"tensor_environment",
+     "tensor_environment(Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, Tensor row_ptr, "
+     "Tensor pair) -> Tensor",
+     tensor_environment_cuda},
+    {"tensor_environment_backward",
+     "tensor_environment_backward(Tensor grad, Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, "
+     "Tensor row_ptr, Tensor pair) -> (Tensor, Tensor, Tensor, Tensor)",
+     tensor_environment_backward_cuda},
+    {"tensor_product",
+     "tensor_product(Tensor a, Tensor b, int transpose_a, int transpose_b, int both) -> Tensor",
+     tensor_product_cuda},
+    {"tensor_normalize",
+     "tensor_normalize(Tensor x) -> Tensor",
+     tensor_normalize_cuda},
+    {"tensor_normalize_slope",
+     "tensor_normalize_slope(Tensor x, Tensor grad) -> Tensor",
+     tensor_normalize_slope_cuda},
+    {"tensor_normalize_curvature",
+     "tensor_normalize_curvature(Tensor x, Tensor grad, Tensor other) -> Tensor",
+     tensor_normalize_curvature_cuda},
+    {"silu_jet",
+     "silu_jet(Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
+     silu_jet_cuda},
+    {"silu_jet_backward",
+     "silu_jet_backward(Tensor grad, Tensor grad_slope, Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
+     silu_jet_backward_cuda},
+    {"faded_slope",
+     "faded_slope(Tensor grad, Tensor f, Tensor f_slope, Tensor c, Tensor c_slope) -> Tensor",
+     faded_slope_cuda},
+    {"faded_slope_backward",
+     "faded_slope_backward(Tensor h, Tensor grad, Tensor f, Tensor f_slope, Tensor c, Tensor c_slope) -> "
+     "(Tensor, Tensor, Tensor)",
+     faded_slope_backward_cuda},
 };
 
 struct EmulatedRegistration {

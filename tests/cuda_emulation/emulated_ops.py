@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from image_sums import Edges, sort_edges
 
 from torchmdnet.graph import System
@@ -15,6 +16,16 @@ SCHEDULES = {"in one block": (10**6, 10**6), "sorted in one block": (0, 10**6), 
 """Numbers of atoms up to which the launches of few blocks are chosen: each way is taken whatever the size."""
 
 LAUNCHES = {"in one block": 2, "sorted in one block": 3, "at large": 13}
+
+
+class EmulatedFirst:
+    """The ops of a namespace, in their place the emulated ones where there are: for functions that call ops."""
+
+    def __init__(self) -> None:
+        self._own, self._others = torch.ops.torchmdnet_emulated, torch.ops.torchmdnet
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own if hasattr(self._own, name) else self._others, name)
 
 
 class Pairs(NamedTuple):

@@ -1,6 +1,7 @@
 """The CUDA ops with all that they do on the host: arguments, memory, errors, synchronisation."""
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -26,6 +27,20 @@ def ops(kernels: ModuleType) -> Iterator[Any]:
     kernels.count_waits()
     yield torch.ops.torchmdnet_emulated
     kernels.set_captures(False)
+
+
+def schemas(source: Path) -> dict[str, str]:
+    """The schema of each op that a table of a C++ source names."""
+    entry = re.compile(r'\{"(\w+)",\s*((?:"[^"]*"\s*)+),\s*\w+\}')
+    return {name: "".join(re.findall('"([^"]*)"', text)) for name, text in entry.findall(source.read_text())}
+
+
+def test_every_op_of_the_library_for_cuda_is_emulated_with_the_schema_of_the_cpu() -> None:
+    kernels = dict(re.findall(r'\{"(\w+)", (\w+)\}', (SOURCES / "cuda/library.cu").read_text()))
+    emulated = schemas(Path(__file__).parent / "emulated_library.cpp")
+    assert kernels == {name: f"{name}_cuda" for name in emulated}
+    of_cpu = schemas(SOURCES / "library.cpp")
+    assert emulated == {name: of_cpu[name] for name in emulated}
 
 
 def arguments(system: System, *, capacity: int = -1, lower: float = 0.0, upper: float = 2.5) -> list[Any]:

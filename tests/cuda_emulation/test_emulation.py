@@ -39,6 +39,11 @@ def test_a_load_of_several_numbers_from_between_them_is_an_error(kernels: Module
         kernels.load_across_words()
 
 
+def test_a_store_of_several_numbers_between_them_is_an_error(kernels: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="a store to an address that is not aligned"):
+        kernels.store_across_words()
+
+
 def test_a_forgotten_barrier_shows_in_another_order(kernels: ModuleType) -> None:
     results = {tuple(kernels.forget_barrier(seed).tolist()) for seed in range(4)}
     assert len(results) > 1

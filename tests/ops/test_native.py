@@ -94,6 +94,18 @@ def test_takes_tensors_of_one_type_only() -> None:
 
 
 @pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
+def test_tells_for_which_tensors_an_op_has_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
+    assert native.has_kernel("tensor_normalize", single)
+    assert not native.has_kernel("tensor_product", single, double)
+    assert not native.has_kernel("tensor_product", single, single.to("meta"))
+    assert not native.has_kernel("tensor_product", single.long(), single.long())
+    assert not native.has_kernel("tensor_product", single.to("meta"), single.to("meta"))
+    monkeypatch.setitem(native._KERNELS, "tensor_normalize", frozenset({"cuda"}))
+    assert not native.has_kernel("tensor_normalize", single)
+
+
+@pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
 def test_tells_the_instruction_sets() -> None:
     built, used = native.instruction_sets()
     assert used in built
@@ -117,6 +129,13 @@ def test_says_once_that_the_ops_are_missing(caplog: pytest.LogCaptureFixture) ->
     assert said.levelno == logging.WARNING
     assert "native ops for cpu are missing" in said.getMessage()
     assert "(not built: no c++)" in said.getMessage()
+
+
+@pytest.mark.usefixtures("unbuilt")
+def test_an_op_without_a_library_has_no_kernel(caplog: pytest.LogCaptureFixture) -> None:
+    assert not native.has_kernel("tensor_product", torch.zeros(1))
+    (said,) = caplog.records
+    assert "native ops for cpu are missing" in said.getMessage()
 
 
 @pytest.mark.usefixtures("unbuilt")

@@ -50,7 +50,7 @@ class _FadedSlope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, grad: Tensor, f: Tensor, f_slope: Tensor, c: Tensor, c_slope: Tensor) -> Tensor:
         ctx.save_for_backward(grad, f, f_slope, c, c_slope)
-        if native.runs_natively(grad, f, f_slope, c, c_slope):
+        if native.has_kernel("faded_slope", grad, f, f_slope, c, c_slope):
             values = (value.contiguous() for value in (grad, f, f_slope, c, c_slope))
             result: Tensor = torch.ops.torchmdnet.faded_slope(*values)
             return result
@@ -60,7 +60,7 @@ class _FadedSlope(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         grad, f, f_slope, c, c_slope = ctx.saved_tensors
-        if native.runs_natively(upstream, grad, f, f_slope, c, c_slope):
+        if native.has_kernel("faded_slope_backward", upstream, grad, f, f_slope, c, c_slope):
             values = (value.contiguous() for value in (upstream, *ctx.saved_tensors))
             grad_grad, grad_f, grad_slope = torch.ops.torchmdnet.faded_slope_backward(*values)
             return grad_grad, grad_f, grad_slope, None, None

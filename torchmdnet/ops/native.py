@@ -29,6 +29,7 @@ __all__ = [
     "build_record",
     "define",
     "describe",
+    "has_kernel",
     "instruction_sets",
     "like",
     "runs_natively",
@@ -138,6 +139,27 @@ def instruction_sets() -> tuple[str, str]:
     return texts[0], texts[1]
 
 
+_KERNELS: dict[str, frozenset[str]] = {}
+"""Types of device that the libraries have a kernel for, by the name of the op."""
+
+
+def has_kernel(name: str, *tensors: Tensor) -> bool:
+    """Tell whether an op has a native kernel for these tensors: all on one type of device, float32 or float64 alike.
+
+    Args:
+        name: One that :func:`describe` was told of.
+        tensors: Those whose numbers it reads.
+    """
+    device = tensors[0].device.type
+    if not {"cpu": AVAILABLE, "cuda": CUDA_AVAILABLE}.get(device, False):
+        _say_once(device)
+        return False
+    return device in _KERNELS[name] and all(
+        tensor.device.type == device and tensor.dtype in _DTYPES and tensor.dtype == tensors[0].dtype
+        for tensor in tensors
+    )
+
+
 def runs_natively(*tensors: Tensor) -> bool:
     """Tell whether the native ops take these tensors: all on the CPU, all float32 or all float64."""
     if not AVAILABLE:
@@ -158,7 +180,7 @@ def describe(
 ) -> None:
     """Tell PyTorch what a native op returns, without computing it, and how it is differentiated.
 
-    Nothing is done where the library was not loaded.
+    Nothing is done where the library was not loaded. :func:`has_kernel` tells where the op can be called.
 
     Args:
         name: The op below ``torch.ops.torchmdnet``.
@@ -167,6 +189,8 @@ def describe(
         setup_context: What ``backward`` needs to have kept.
     """
     if AVAILABLE:
+        has_key = torch._C._dispatch_has_kernel_for_dispatch_key
+        _KERNELS[name] = frozenset(device for key, device in _KEYS.items() if has_key(f"torchmdnet::{name}", key))
         _describe(name, fake=fake, backward=backward, setup_context=setup_context)
 
 

@@ -78,7 +78,7 @@ class _SiLUJet(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         sigma = torch.sigmoid(x)
         ctx.save_for_backward(x, slope, sigma)
-        if native.runs_natively(x, sigma, slope):
+        if native.has_kernel("silu_jet", x, sigma, slope):
             value, value_slope = torch.ops.torchmdnet.silu_jet(x.contiguous(), sigma.contiguous(), slope.contiguous())
             return value, value_slope
         value = x * sigma
@@ -88,7 +88,7 @@ class _SiLUJet(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor, grad_slope: Tensor) -> tuple[Tensor, Tensor]:
         x, slope, sigma = ctx.saved_tensors
-        if native.runs_natively(grad, grad_slope, x, sigma, slope):
+        if native.has_kernel("silu_jet_backward", grad, grad_slope, x, sigma, slope):
             values = (value.contiguous() for value in (grad, grad_slope, x, sigma, slope))
             grad_x, grad_of_slope = torch.ops.torchmdnet.silu_jet_backward(*values)
             return grad_x, grad_of_slope

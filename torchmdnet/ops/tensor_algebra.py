@@ -120,7 +120,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool, both: bool) -> Tensor:
-    if native.runs_natively(a, b):
+    if native.has_kernel("tensor_product", a, b):
         flags = (int(transpose_a), int(transpose_b), int(both))
         result: Tensor = torch.ops.torchmdnet.tensor_product(a.contiguous(), b.contiguous(), *flags)
         return result
@@ -158,7 +158,7 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        if native.runs_natively(x):
+        if native.has_kernel("tensor_normalize", x):
             result: Tensor = torch.ops.torchmdnet.tensor_normalize(x.contiguous())
             return result
         return normalize_reference(x)
@@ -176,7 +176,7 @@ class _NormalizeSlope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, grad: Tensor) -> Tensor:
         ctx.save_for_backward(x, grad)
-        if native.runs_natively(x, grad):
+        if native.has_kernel("tensor_normalize_slope", x, grad):
             result: Tensor = torch.ops.torchmdnet.tensor_normalize_slope(x.contiguous(), grad.contiguous())
             return result
         r = 1 / (_dot(x, x) + 1)
@@ -186,7 +186,8 @@ class _NormalizeSlope(torch.autograd.Function):
     def backward(ctx: Any, other: Tensor) -> tuple[Tensor, Tensor]:
         x, grad = ctx.saved_tensors
         # Only a first backward pass has no graph to keep: any further derivative goes through PyTorch's operations.
-        is_last = not torch.is_grad_enabled() and native.runs_natively(x, grad, other)
+        has_kernel = native.has_kernel("tensor_normalize_curvature", x, grad, other)
+        is_last = not torch.is_grad_enabled() and has_kernel
         grad_x = _native_curvature(x, grad, other) if is_last else _curvature(x, grad, other)
         return grad_x, _NormalizeSlope.apply(x, other)
 

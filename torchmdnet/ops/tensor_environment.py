@@ -20,9 +20,11 @@ __all__ = ["tensor_environment", "tensor_environment_reference"]
 def tensor_environment(weight: Tensor, components: Tensor, *, own: Tensor, other: Tensor, graph: Graph) -> Tensor:
     r"""The sum over neighbours, differentiable to any order.
 
+    ``graph`` is one of :func:`torchmdnet.neighbors.neighbor_graph`: its edges come with their reverse.
+
     Shapes: weight w: (P, 3, C) one row a distance, components Y: (E, 9), own a: (N, C), other b: (N, C) -> (9, N, C).
     """
-    if not native.runs_natively(weight, components, own, other):
+    if not native.has_kernel("tensor_environment", weight, components, own, other):
         return tensor_environment_reference(weight, components, own=own, other=other, graph=graph)
     arrays = (value.contiguous() for value in (components, weight, own, other))
     result: Tensor = _Environment.apply(*arrays, graph.sender, graph.row_ptr, graph.pair)

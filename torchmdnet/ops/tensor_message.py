@@ -43,7 +43,7 @@ def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
             f"want weight (P, 3, C) and x (9, N, C) with P = {num_pairs} and N = {num_atoms}, "
             f"not {tuple(weight.shape)} and {tuple(x.shape)}"
         )
-    if not native.runs_natively(weight, x):
+    if not native.has_kernel("tensor_message", weight, x):
         return tensor_message_reference(weight, x, graph)
     result: Tensor = torch.ops.torchmdnet.tensor_message(
         weight.contiguous(), x.contiguous(), graph.sender, graph.row_ptr, graph.pair
@@ -61,7 +61,7 @@ def tensor_message_weight(x: Tensor, y: Tensor, graph: Graph) -> Tensor:
 
     Shapes: x, y: (9, N, C) -> (P, 3, C).
     """
-    if not native.runs_natively(x, y):
+    if not native.has_kernel("tensor_message_weight", x, y):
         return tensor_message_weight_reference(x, y, graph)
     rows = graph.pair_distance.detach()
     result: Tensor = torch.ops.torchmdnet.tensor_message_weight(
