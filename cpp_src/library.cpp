@@ -16,6 +16,17 @@ void tensor_product(StableIValue* stack, uint64_t num_args, uint64_t num_outputs
 void tensor_normalize(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_normalize_slope(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_normalize_curvature(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_update(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_update_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_mix(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_mix_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_scale(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void tensor_scale_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void part_norms(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void part_norms_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void edge_tensors(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void edge_tensors_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void along_vectors(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_message_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -24,6 +35,12 @@ void table_attention(StableIValue* stack, uint64_t num_args, uint64_t num_output
 void table_attention_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_sum(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_sum_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_scalar_attention(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_scalar_attention_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void atom_projection(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void atom_projection_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void vector_exchange(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void vector_exchange_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void silu_jet(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void silu_jet_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void faded_slope(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -85,6 +102,35 @@ constexpr Op kOps[] = {
     {"tensor_normalize_curvature",
      "tensor_normalize_curvature(Tensor x, Tensor grad, Tensor other) -> Tensor",
      tensor_normalize_curvature},
+    {"tensor_update",
+     "tensor_update(Tensor x, Tensor y, Tensor message, Tensor kappa, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map, bool both) -> Tensor",
+     tensor_update},
+    {"tensor_update_backward",
+     "tensor_update_backward(Tensor grad, Tensor y, Tensor message, Tensor kappa, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map, bool both) -> (Tensor y, Tensor message)",
+     tensor_update_backward},
+    {"tensor_mix",
+     "tensor_mix(Tensor x, Tensor trace_map, Tensor skew_map, Tensor symmetric_map) -> (Tensor normal, Tensor mixed)",
+     tensor_mix},
+    {"tensor_mix_backward",
+     "tensor_mix_backward(Tensor by_normal, Tensor by_mixed, Tensor x, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map) -> Tensor",
+     tensor_mix_backward},
+    {"tensor_scale",
+     "tensor_scale(Tensor x, Tensor scales, Tensor trace_map, Tensor skew_map, Tensor symmetric_map) -> Tensor",
+     tensor_scale},
+    {"tensor_scale_backward",
+     "tensor_scale_backward(Tensor grad, Tensor x, Tensor scales, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map) -> (Tensor x, Tensor scales)",
+     tensor_scale_backward},
+    {"part_norms", "part_norms(Tensor x) -> Tensor", part_norms},
+    {"part_norms_backward", "part_norms_backward(Tensor grad, Tensor x) -> Tensor", part_norms_backward},
+    {"edge_tensors", "edge_tensors(Tensor vector) -> Tensor", edge_tensors},
+    {"edge_tensors_backward", "edge_tensors_backward(Tensor grad, Tensor vector) -> Tensor", edge_tensors_backward},
+    {"along_vectors",
+     "along_vectors(Tensor by_vector, Tensor by_distance, Tensor vector, Tensor distance) -> Tensor",
+     along_vectors},
     {"table_message",
      "table_message(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
      "Tensor",
@@ -118,6 +164,31 @@ constexpr Op kOps[] = {
      "table_sum_backward(Tensor grad, Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, "
      "Tensor row_ptr, Tensor pair) -> (Tensor x, Tensor s)",
      table_sum_backward},
+    {"table_scalar_attention",
+     "table_scalar_attention(Tensor table, Tensor s, Tensor query, Tensor key, Tensor value, Tensor receiver, "
+     "Tensor sender, Tensor row_ptr, Tensor pair, int num_heads) -> Tensor",
+     table_scalar_attention},
+    {"table_scalar_attention_backward",
+     "table_scalar_attention_backward(Tensor grad, Tensor table, Tensor s, Tensor query, Tensor key, Tensor value, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair, int num_heads) -> "
+     "(Tensor s, Tensor query, Tensor key, Tensor value)",
+     table_scalar_attention_backward},
+    {"atom_projection",
+     "atom_projection(Tensor x, Tensor scale, Tensor shift, Tensor map, Tensor transposed, Tensor bias, float eps) -> "
+     "(Tensor query, Tensor key, Tensor value)",
+     atom_projection},
+    {"atom_projection_backward",
+     "atom_projection_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor x, Tensor scale, "
+     "Tensor shift, Tensor map, Tensor transposed, Tensor bias, float eps) -> Tensor",
+     atom_projection_backward},
+    {"vector_exchange",
+     "vector_exchange(Tensor x, Tensor v, Tensor received, Tensor vectors, Tensor map, Tensor transposed, Tensor bias, "
+     "Tensor vector_map, Tensor vector_transposed, bool keeps) -> (Tensor x, Tensor v, Tensor p, Tensor o)",
+     vector_exchange},
+    {"vector_exchange_backward",
+     "vector_exchange_backward(Tensor grad_x, Tensor grad_v, Tensor v, Tensor received, Tensor p, Tensor o, Tensor map, "
+     "Tensor transposed, Tensor bias, Tensor vector_map, Tensor vector_transposed) -> (Tensor v, Tensor received)",
+     vector_exchange_backward},
     {"silu_jet",
      "silu_jet(Tensor x, Tensor sigma, Tensor slope) -> (Tensor, Tensor)",
      silu_jet},

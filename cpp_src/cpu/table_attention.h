@@ -1,5 +1,9 @@
 // What attention from a table and its derivative share: arguments and their checks.
 #pragma once
+#include <algorithm>
+#include <atomic>
+
+#include "../attention_input.h"
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
@@ -8,10 +12,6 @@
 #include "table_edges.h"
 
 namespace torchmdnet {
-
-constexpr int kValues = 3;             // of a sender: for the scalars, along its vectors, along the direction
-constexpr int kColumns = 1 + kValues;  // of the table: keys, values
-constexpr int kAxes = 3;
 
 // Arrays as in table_attention.cpp; those of the receivers' gradients are set for the derivative alone.
 template <class T>
@@ -36,8 +36,12 @@ struct AttentionArguments {
   const Tensor &table, &s, &query, &key, &value, &vector, &direction, &sender, &row_ptr, &pair;
   int64_t num_heads;
 
+  AttentionTensors tensors() const { return {table, s, query, key, value, vector, direction}; }
   // Refuses wrong types and shapes, and edges out of range.
-  Edges check() const;
+  Edges check() const {
+    tensors().check(sender, num_heads);
+    return check_edges(sender, row_ptr, pair, query.size(0), s.size(0));
+  }
 
   template <class T>
   AttentionInput<T> input(const Edges& edges) const {
@@ -47,27 +51,17 @@ struct AttentionArguments {
   }
 };
 
-inline bool has_shape(const Tensor& tensor, std::initializer_list<int64_t> sizes) {
-  if (tensor.dim() != static_cast<int64_t>(sizes.size())) return false;
-  for (size_t axis = 0; axis < sizes.size(); ++axis)
-    if (tensor.size(axis) != sizes.begin()[axis]) return false;
-  return true;
-}
+constexpr int64_t kAtomsAtOnce = 16;
 
-inline Edges AttentionArguments::check() const {
-  require_float(query, "an array must be float32 or float64");
-  for (const Tensor* array : {&table, &s, &query, &key, &value, &vector, &direction})
-    require(array->contiguous() && array->dtype() == query.dtype(), "arrays must be contiguous and of one type");
-  require(query.dim() == 2, "want query (N, C)");
-  const int64_t N = query.size(0), C = query.size(1);
-  require(has_shape(key, {N, C}) && has_shape(value, {N, kValues * C}) && has_shape(vector, {N, kAxes, C}) &&
-              sender.dim() == 1 && has_shape(direction, {sender.size(0), kAxes}),
-          "want query and key (N, C), value (N, 3 C), vector (N, 3, C), direction (E, 3)");
-  require(num_heads >= 1 && C % num_heads == 0, "the number of channels must be a multiple of num_heads");
-  require(table.dim() == 4 && table.size(0) >= 1 && table.size(0) < (1 << 24) &&
-              has_shape(table, {table.size(0), kCoefficients, kColumns, C}) && s.dim() == 1,
-          "want table (M, 6, 4, C) with M of 1 to 16777215, s (P,)");
-  return check_edges(sender, row_ptr, pair, N, s.size(0));
+// Calls body(begin, end) for groups of atoms on PyTorch's threads: whichever is free takes the next one, for atoms have
+// different numbers of edges and threads are interrupted.
+template <class Body>
+void for_atoms(const Edges& edges, int64_t channels, const Body& body) {
+  std::atomic<int64_t> next{0};
+  parallel_for(edges.num_atoms, edges.atoms_per_task(channels), [&](int64_t, int64_t) {
+    for (int64_t begin; (begin = next.fetch_add(kAtomsAtOnce)) < edges.num_atoms;)
+      body(begin, std::min(begin + kAtomsAtOnce, edges.num_atoms));
+  });
 }
 
 }  // namespace torchmdnet

@@ -225,8 +225,7 @@ void backward_cpu(const AttentionInput<T>& in, AttentionGradients<T> to, T* to_s
   std::fill(to.direction + num_filled * kAxes, to.direction + in.edges.num_edges * kAxes, T(0));
   std::vector<T> of_edges(in.edges.num_edges);
   to.slope = of_edges.data();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
-               [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
+  for_atoms(in.edges, in.channels, [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
   sum_of_pairs(in.edges, of_edges.data(), to_s);
 }
 
@@ -242,11 +241,7 @@ void table_attention_backward(StableIValue* stack, uint64_t, uint64_t) {
                                      vector,    direction, sender, row_ptr, pair, argument<int64_t>(stack[13])};
   const Edges edges = arguments.check();
   const int64_t N = query.size(0), C = query.size(1);
-  for (const Tensor* grad : {&grad_scalar, &grad_vector})
-    require(grad->contiguous() && grad->dtype() == query.dtype(),
-            "gradients must be contiguous and of the arrays' type");
-  require(has_shape(grad_scalar, {N, C}) && has_shape(grad_vector, {N, kAxes, C}),
-          "want gradients (N, C) and (N, 3, C)");
+  arguments.tensors().check_gradients(grad_scalar, grad_vector);
   Tensor to_s = s.empty_like({s.size(0)}), to_query = query.empty_like({N, C}), to_key = query.empty_like({N, C}),
          to_value = query.empty_like({N, kValues * C}), to_vector = query.empty_like({N, kAxes, C}),
          to_direction = query.empty_like({sender.size(0), kAxes});

@@ -4,7 +4,8 @@ import torch
 from small_models import rotation
 from torch import Tensor
 
-from torchmdnet.nn.tensors import direction_components, part_squared_norms, squared_norm
+from torchmdnet.nn.tensors import part_squared_norms, squared_norm
+from torchmdnet.ops.edge_tensors import direction_components
 from torchmdnet.ops.tensor_algebra import to_matrix
 
 

@@ -18,6 +18,7 @@ FILES = [
     "ops/test_tensor_message.py",
     "ops/test_table_message.py",
     "ops/test_table_environment.py",
+    "ops/test_tensor_passes.py",
 ]
 
 

@@ -17,8 +17,9 @@ from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.so3_convention import check_so3_convention, embedding_graph
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
 from torchmdnet.nn.tensor_interaction import TensorInteraction, check_group
-from torchmdnet.nn.tensor_layers import TensorEmbedding, reset_defaults
+from torchmdnet.nn.tensor_layers import TensorEmbedding, is_fused, reset_defaults
 from torchmdnet.nn.tensors import part_squared_norms
+from torchmdnet.ops.part_norms import part_norms
 
 __all__ = ["Interaction", "TensorNet"]
 
@@ -119,14 +120,25 @@ class TensorNet(Representation, TabulatedRadial):
         kappa = None if system.q is None else charge_factor(system.q, system.batch, self.linear.weight.dtype)
         seen = embedding_graph(graph, group=self.group, convention=self.so3_convention)
         saves_memory = isinstance(radial, TableCoordinate) and not second_derivatives and self.is_frozen()
-        # Sums over neighbours take turns with maps of single atoms.
         x = self.tensor_embedding.surroundings(system.z, seen, radial=radial)
-        result = atomwise(self._enter, x, saves_memory=saves_memory)
+        # Native passes over the atoms need no blocks: they store nothing in between.
+        if saves_memory and not is_fused(x, list(self.tensor_embedding.linears_tensor)):
+            return AtomFeatures(self._in_blocks(x, kappa, graph, radial=radial), None, system)
+        x = self.tensor_embedding.scaled(x, saves_memory=saves_memory)
+        for layer in self._interactions():
+            x, y = layer.mixed(x)
+            x = layer.updated(x, y, message=layer.message(y, graph, radial=radial), kappa=kappa)
+        (features,) = atomwise(self._features, self._norms(x), saves_memory=saves_memory)
+        return AtomFeatures(features, None, system)
+
+    def _in_blocks(self, x: Tensor, kappa: Tensor | None, graph: Graph, *, radial: RadialInput) -> Tensor:
+        """Features from the first sum over neighbours: such sums take turns with maps of single atoms. (9, N, C)"""
+        result = atomwise(self._enter, x, saves_memory=True)
         for number, layer in enumerate(self._interactions()):
             x, y = result
             message = layer.message(y, graph, radial=radial)
-            result = atomwise(functools.partial(self._update, number), x, y, message, kappa, saves_memory=saves_memory)
-        return AtomFeatures(result[0], None, system)
+            result = atomwise(functools.partial(self._update, number), x, y, message, kappa, saves_memory=True)
+        return result[0]
 
     def _enter(self, x: Tensor) -> tuple[Tensor, ...]:
         """From the sum of the embedding to what the first layer needs."""
@@ -139,9 +151,15 @@ class TensorNet(Representation, TabulatedRadial):
     def _prepare(self, number: int, x: Tensor) -> tuple[Tensor, ...]:
         """X and Y for layer ``number``; after the last, features. (9, N, C) -> twice (9, N, C), or (N, C)"""
         layers = self._interactions()
-        if number < len(layers):
-            return layers[number].mixed(x)
-        return (self.act(self.linear(self.out_norm(part_squared_norms(x)))),)
+        return layers[number].mixed(x) if number < len(layers) else self._features(self._norms(x))
+
+    def _norms(self, x: Tensor) -> Tensor:
+        """Squared norms of the parts, side by side. (9, N, C) -> (N, 3 C)"""
+        return part_norms(x).flatten(1) if is_fused(x, [self.linear]) else part_squared_norms(x)
+
+    def _features(self, norms: Tensor) -> tuple[Tensor]:
+        """Features from the norms of the parts. (N, 3 C) -> (N, C)"""
+        return (self.act(self.linear(self.out_norm(norms))),)
 
     def _interactions(self) -> list[Interaction]:
         return [layer for layer in self.layers if isinstance(layer, Interaction)]

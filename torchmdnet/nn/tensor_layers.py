@@ -1,28 +1,43 @@
 """Layers that TensorNet and its successors are made of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from torchmdnet.graph import Graph
+from torchmdnet.nn.atomwise import atomwise
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.jets import jet_activation, jet_linear
 from torchmdnet.nn.radial_tables import radial_environment
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer
-from torchmdnet.nn.tensors import direction_components, squared_norm
+from torchmdnet.nn.tensors import squared_norm
+from torchmdnet.ops import native
+from torchmdnet.ops.edge_tensors import edge_tensors, edge_tensors_reference
+from torchmdnet.ops.part_norms import part_norms
 from torchmdnet.ops.tensor_algebra import PART_SIZES
+from torchmdnet.ops.tensor_scale import tensor_scale
 
-__all__ = ["RadialNetwork", "TensorEmbedding", "edge_components", "part_linear", "reset_defaults", "tensor_linears"]
+__all__ = [
+    "RadialNetwork",
+    "TensorEmbedding",
+    "edge_components",
+    "is_fused",
+    "part_linear",
+    "reset_defaults",
+    "tensor_linears",
+    "weights_of",
+]
 
 MANY_ATOMS = 256
 
 
 def edge_components(graph: Graph) -> Tensor:
     """Components of every edge's direction; a self pair has none but the trace part. -> (E, 9)"""
-    length = graph.distance.masked_fill(graph.distance == 0, 1)
-    return direction_components(graph.vector / length.unsqueeze(-1))
+    # In code for a GPU the plain operations are compiled together.
+    tensors = edge_tensors if native.runs_natively(graph.vector) else edge_tensors_reference
+    return tensors(graph.vector)
 
 
 def reset_defaults(model: nn.Module) -> None:
@@ -35,6 +50,20 @@ def reset_defaults(model: nn.Module) -> None:
 def tensor_linears(hidden_channels: int, count: int) -> nn.ModuleList:
     """Maps of channels without bias, which would break equivariance."""
     return nn.ModuleList(nn.Linear(hidden_channels, hidden_channels, bias=False) for _ in range(count))
+
+
+def weights_of(linears: Iterable[nn.Module]) -> list[Tensor]:
+    """Weights of linear maps."""
+    return [linear.get_parameter("weight") for linear in linears]
+
+
+def is_fused(x: Tensor, linears: Sequence[nn.Module]) -> bool:
+    """Whether what is done around some maps goes through one native pass, which computes again what it does not keep.
+
+    That is faster and takes less memory, but for training, which needs the derivatives by the maps.
+    """
+    weights = weights_of(linears)
+    return native.runs_natively(x, *weights) and not any(weight.requires_grad for weight in weights)
 
 
 def part_linear(x: Tensor, linears: Iterable[nn.Module]) -> Tensor:
@@ -95,14 +124,22 @@ class TensorEmbedding(TabulatedLayer):
         own, other = self._element_features(z)
         return radial_environment(self.weights(radial), edge_components(graph), own=own, other=other, graph=graph)
 
-    def scaled(self, x: Tensor) -> Tensor:
-        """Its parts mixed over channels and scaled, each atom alone. (9, N, C) -> (9, N, C)"""
-        scale = self.init_norm(squared_norm(x))
+    def scaled(self, x: Tensor, *, saves_memory: bool = False) -> Tensor:
+        """Its parts mixed over channels and scaled, each atom alone; memory as in :func:`atomwise`. (9, N, C), kept"""
+        linears = list(self.linears_tensor)
+        if is_fused(x, linears):
+            (scales,) = atomwise(self._scales, part_norms(x).sum(1), saves_memory=saves_memory)
+            return tensor_scale(x, scales.unflatten(-1, (3, -1)).to(x.dtype), weights_of(linears))
+        (scales,) = self._scales(squared_norm(x))
+        parts = zip(part_linear(x, linears).split(PART_SIZES), scales.unflatten(-1, (3, -1)).unbind(1), strict=True)
+        return torch.cat([part * scale for part, scale in parts])
+
+    def _scales(self, norm: Tensor) -> tuple[Tensor]:
+        """Factors of the parts. (N, C) -> (N, 3 C)"""
+        scale = self.init_norm(norm)
         for linear in self.linears_scalar:
             scale = self.act(linear(scale))
-        scales = scale.unflatten(-1, (3, -1)).unbind(1)
-        parts = zip(part_linear(x, self.linears_tensor).split(PART_SIZES), scales, strict=True)
-        return torch.cat([part * scale for part, scale in parts])
+        return (scale,)
 
     def _element_features(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The two halves of Z_ij = a_i + b_j, so that the dense map runs once an atom and not once an edge."""

@@ -5,27 +5,12 @@ orthonormal, so the Frobenius norm is the Euclidean norm of the components and a
 others. Components come first, so that each part of (9, N, C) is one contiguous block.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
 from torchmdnet.ops.tensor_algebra import PART_SIZES
 
-__all__ = ["direction_components", "part_squared_norms", "squared_norm"]
-
-
-def direction_components(direction: Tensor) -> Tensor:
-    r"""Components of :math:`1 + K(u) + (u \otimes u - \tfrac13 |u|^2)`; a zero direction keeps the trace part alone.
-
-    Shapes: direction: (E, 3) of length 1 or 0 -> (E, 9).
-    """
-    x, y, z = direction.unbind(-1)
-    root2 = math.sqrt(2)
-    symmetric = (root2 * x * y, root2 * y * z, root2 * x * z, (x * x - y * y) / root2)
-    last = (2 * z * z - x * x - y * y) / math.sqrt(6)
-    trace = torch.full_like(x, math.sqrt(3))
-    return torch.stack([trace, root2 * x, root2 * y, root2 * z, *symmetric, last], dim=-1)
+__all__ = ["part_squared_norms", "squared_norm"]
 
 
 def squared_norm(x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from torchmdnet.ops import native
+from torchmdnet.ops.along_vectors import along_vectors, along_vectors_reference
 from torchmdnet.ops.half_pairs import half_pairs
 from torchmdnet.ops.lattice import read_lattice
 from torchmdnet.ops.pair_vectors import pair_vectors_transpose
@@ -206,11 +207,9 @@ def list_backward(ctx: Any, grad_vector: Tensor | None, grad_distance: Tensor | 
     vector, distance, *pairs = ctx.saved_tensors
     rest: tuple[None, ...] = (None,) * (ctx.num_inputs - 3)
     if grad_distance is not None:
-        # A pair of length zero has no direction: neither its slope nor its curvature may become NaN.
-        is_zero = distance == 0
-        slope = torch.where(is_zero, 0.0, grad_distance / torch.where(is_zero, 1.0, distance))
-        along = slope.unsqueeze(1) * vector
-        grad_vector = along if grad_vector is None else grad_vector + along
+        grad_vector = torch.zeros_like(vector) if grad_vector is None else grad_vector
+        tensors = along_vectors if native.runs_natively(vector, grad_vector, grad_distance) else along_vectors_reference
+        grad_vector = tensors(grad_vector, grad_distance, vector, distance)
     if grad_vector is None:
         return None, None, None, *rest
     with_box = ctx.needs_input_grad[2]
