@@ -1,7 +1,8 @@
 """Equivariant transformer (Thölke and De Fabritiis 2022): attention over neighbours, scalar and vector features."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.atomwise import atomwise
 from torchmdnet.nn.attention import Affine, check_attention, distance_factor, unit_factor, values_apart
 from torchmdnet.nn.distance_functions import DistanceFunctions
+from torchmdnet.nn.frozen_attention import FrozenAttention
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
@@ -19,9 +21,15 @@ from torchmdnet.nn.radial_attention import radial_attention
 from torchmdnet.nn.radial_tables import TableCoordinate
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
+from torchmdnet.ops import native
 from torchmdnet.ops.vector_attention import AttentionInput
 
 __all__ = ["EquivariantAttention", "TorchMD_ET"]
+
+_Message = tuple[Tensor, Tensor]
+"""Scalars (N, C) and vectors (N, 3, C) that atoms receive."""
+_Step = Callable[[int, Tensor, Tensor, _Message | None], tuple[Tensor, ...]]
+"""What atoms do alone between two sums over neighbours."""
 
 
 def sender_direction(graph: Graph) -> Tensor:
@@ -67,6 +75,8 @@ class EquivariantAttention(TabulatedLayer):
         reads_values = distance_influence in ("values", "both")
         self.dk_proj = nn.Linear(num_rbf, hidden_channels) if reads_keys else None
         self.dv_proj = nn.Linear(num_rbf, 3 * hidden_channels) if reads_values else None
+        self.frozen: FrozenAttention | None = None
+        self.register_load_state_dict_pre_hook(_thaw)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -81,6 +91,32 @@ class EquivariantAttention(TabulatedLayer):
         y = self.layernorm(x)
         value = nn.functional.linear(y, *values_apart(self.v_proj, self.num_heads))
         return self.q_proj(y), self.k_proj(y), value
+
+    def freeze(self) -> None:
+        """Keep copies of the maps of single atoms for the native ops, until training, loading or :meth:`thaw`."""
+        linears = self.q_proj, self.k_proj, self.o_proj
+        query, key, received = (Affine(linear.weight, linear.bias) for linear in linears)
+        projections = query, key, values_apart(self.v_proj, self.num_heads)
+        self.frozen = FrozenAttention(
+            self.layernorm, projections=projections, received=received, vectors=self.vec_proj.weight
+        )
+
+    def thaw(self) -> None:
+        """Drop the copies."""
+        self.frozen = None
+
+    def train(self, mode: bool = True) -> "EquivariantAttention":
+        """Drop the copies before training: the weights are about to change."""
+        if mode:
+            self.thaw()
+        super().train(mode)
+        return self
+
+    def frozen_maps(self) -> FrozenAttention:
+        """The copies."""
+        if self.frozen is None:
+            raise RuntimeError("this layer keeps no copies of its maps: use_radial_tables makes them")
+        return self.frozen
 
     def message(self, inputs: AttentionInput, graph: Graph, *, radial: RadialInput) -> tuple[Tensor, Tensor]:
         """Scalars and vectors from the neighbours. -> (N, C), (N, 3, C)"""
@@ -106,6 +142,10 @@ class EquivariantAttention(TabulatedLayer):
         attach_vectors = functions.attach_faded if self.vector_cutoff else functions.attach_cut
         factors = functions.attach(keys), functions.attach_faded(of_scalars), attach_vectors(of_vectors)
         return torch.cat(factors, dim=1).unflatten(1, (4, channels))
+
+
+def _thaw(layer: EquivariantAttention, *_: Any) -> None:
+    layer.thaw()
 
 
 class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public name
@@ -201,21 +241,50 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
         graph = self.distance(system)
         direction = sender_direction(graph)
         radial = self.radial_input(graph, second_derivatives=second_derivatives)
-        saves_memory = isinstance(radial, TableCoordinate) and not second_derivatives and self.is_frozen()
+        is_frozen = isinstance(radial, TableCoordinate) and self.is_frozen()
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
             x = self.neighbor_embedding(x, system.z, graph=graph, radial=radial)
         v = x.new_zeros(x.shape[0], 3 * x.shape[1])
         # Sums over neighbours take turns with maps of single atoms, to which v is one row.
-        prepared = list(atomwise(functools.partial(self._prepare, 0), x, saves_memory=saves_memory))
+        step: _Step = functools.partial(self._step, saves_memory=is_frozen and not second_derivatives)
+        if is_frozen and native.runs_natively(x):
+            step = self._frozen_step
+        x, v, *prepared = step(0, x, v, None)
         for number, layer in enumerate(self._attentions()):
             query, key, value = prepared
             inputs = AttentionInput(query, key, value, v.unflatten(1, (3, -1)), direction)
-            scalars, vectors = layer.message(inputs, graph, radial=radial)
-            update = functools.partial(self._update, number)
-            x, v, *prepared = atomwise(update, x, v, scalars, saves_memory=saves_memory)
-            v = v + vectors.flatten(1)
+            x, v, *prepared = step(number + 1, x, v, layer.message(inputs, graph, radial=radial))
         return AtomFeatures(prepared[0], v.unflatten(1, (3, -1)), system)
+
+    def build_radial_tables(self, tolerance: float) -> None:
+        super().build_radial_tables(tolerance)
+        for layer in self._attentions():
+            layer.freeze()
+
+    def drop_radial_tables(self) -> None:
+        super().drop_radial_tables()
+        for layer in self._attentions():
+            layer.thaw()
+
+    def _step(
+        self, number: int, x: Tensor, v: Tensor, message: _Message | None, *, saves_memory: bool
+    ) -> tuple[Tensor, ...]:
+        """From what a layer received to x, v, and what layer ``number`` reads. x: (N, C), v: (N, 3 C)"""
+        if message is None:
+            return x, v, *atomwise(functools.partial(self._prepare, number), x, saves_memory=saves_memory)
+        scalars, vectors = message
+        update = functools.partial(self._update, number)
+        x, v, *prepared = atomwise(update, x, v, scalars, saves_memory=saves_memory)
+        return x, v + vectors.flatten(1), *prepared
+
+    def _frozen_step(self, number: int, x: Tensor, v: Tensor, message: _Message | None) -> tuple[Tensor, ...]:
+        """Do the same natively."""
+        layers = [layer.frozen_maps() for layer in self._attentions()]
+        if message is not None:
+            scalars, vectors = message
+            x, v = layers[number - 1].exchanged(x, v.unflatten(1, (3, -1)), scalars=scalars, vectors=vectors)
+        return x, v.flatten(1), *(layers[number].projected(x) if number < len(layers) else (self.out_norm(x),))
 
     def _prepare(self, number: int, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of layer ``number``; after the last, features. x: (N, C)"""
@@ -223,9 +292,9 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
         return layers[number].projected(x) if number < len(layers) else (self.out_norm(x),)
 
     def _update(self, number: int, x: Tensor, v: Tensor, scalars: Tensor) -> tuple[Tensor, ...]:
-        """From a layer's sum of scalars to x, v without its sum of vectors, and what the next one needs. v: (N, 3 C)"""
-        x, v = self._attentions()[number].updated(x, v.unflatten(1, (3, -1)), scalars=scalars)
-        return x, v.flatten(1), *self._prepare(number + 1, x)
+        """To x, v without the sum of vectors that it received, and what layer ``number`` needs. v: (N, 3 C)"""
+        x, v = self._attentions()[number - 1].updated(x, v.unflatten(1, (3, -1)), scalars=scalars)
+        return x, v.flatten(1), *self._prepare(number, x)
 
     def _attentions(self) -> list[EquivariantAttention]:
         return [layer for layer in self.attention_layers if isinstance(layer, EquivariantAttention)]
