@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from inference_cases import MODELS, SYSTEMS
-from inference_cost import cost
+from inference_cost import COUNTS, cost
 from inference_worker import KINDS
 from neighbor_race import Process, environment
 from neighbors import line, processor
@@ -231,6 +231,8 @@ def roofline_table(rows: list[Row]) -> None:
     print(line(title), line(["---"] * len(title)), sep="\n")
     for row in rows:
         if "tables" not in row.entries or not row.edges or "flops" not in row.machine:
+            continue
+        if MODELS[row.model]["model"] not in COUNTS:
             continue
         each = cost(MODELS[row.model], row.edges / row.num_atoms)
         seconds = row.entries["tables"].seconds / row.num_atoms

@@ -27,28 +27,25 @@ COMMON: dict[str, Any] = {
     "derivative": True,
     "precision": 32,
 }
-TRANSFORMER: dict[str, Any] = COMMON | {
-    "model": "equivariant-transformer",
-    "attn_activation": "silu",
-    "num_heads": 8,
-    "num_rbf": 64,
-    "distance_influence": "both",
-    "neighbor_embedding": True,
-    "vector_cutoff": False,
+SCALARS: dict[str, Any] = COMMON | {"num_rbf": 64, "neighbor_embedding": True}
+ATTENTION: dict[str, Any] = SCALARS | {"attn_activation": "silu", "num_heads": 8, "distance_influence": "both"}
+TRANSFORMER: dict[str, Any] = ATTENTION | {"model": "equivariant-transformer", "vector_cutoff": False}
+TENSORS: dict[str, Any] = COMMON | {
+    "embedding_dimension": 128,
+    "num_layers": 2,
+    "num_rbf": 32,
+    "equivariance_invariance_group": "O(3)",
 }
 MODELS: dict[str, dict[str, Any]] = {
-    "TensorNet": COMMON
-    | {
-        "model": "tensornet",
-        "embedding_dimension": 128,
-        "num_layers": 2,
-        "num_rbf": 32,
-        "equivariance_invariance_group": "O(3)",
-    },
+    "TensorNet": TENSORS | {"model": "tensornet"},
     "ET-SPICE": TRANSFORMER | {"embedding_dimension": 128, "num_layers": 6},
     "ET-QM9": TRANSFORMER | {"embedding_dimension": 256, "num_layers": 8},
+    "GraphNetwork": SCALARS | {"model": "graph-network", "embedding_dimension": 128, "num_layers": 6, "aggr": "add"},
+    "Transformer": ATTENTION | {"model": "transformer", "embedding_dimension": 128, "num_layers": 6},
+    "TensorNet2": TENSORS | {"model": "tensornet2", "q_dim": 16},
 }
-"""Options as TorchMD-NET takes them: the transformers as in its examples, but for the cutoff of ET-SPICE."""
+"""Options as TorchMD-NET takes them: the equivariant transformers as in its examples, but for the cutoff of ET-SPICE;
+the graph network and the transformer of scalars in the size of ET-SPICE, TensorNet2 in that of TensorNet."""
 
 SYSTEMS = ("24", "64x24", "166", "1029", "5184")
 

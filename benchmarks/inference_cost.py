@@ -10,6 +10,8 @@ FLOAT = 4
 """Bytes of a float32."""
 VALUE, SLOPE = 10, 8
 """Operations for a value of a table (five multiply-adds), and for its slope besides."""
+NEIGHBOR_EMBEDDING = 2 * VALUE + SLOPE + 2 + 4
+"""Operations of an edge and channel, forward and backward."""
 COMPONENTS, PARTS = 9, 3
 
 
@@ -54,8 +56,7 @@ def transformer_cost(options: dict[str, Any], edges: float) -> Cost:
     forward = 4 * VALUE + products
     # Factors and slopes; the adjoints by both ends; a product and a sum for each slope.
     backward = 4 * (VALUE + SLOPE) + 2 * products + 2 * 4
-    embedding = 2 * VALUE + SLOPE + 2 + 4
-    by_edges = edges * channels * (layers * (forward + backward) + embedding)
+    by_edges = edges * channels * (layers * (forward + backward) + NEIGHBOR_EMBEDDING)
     # Multiply-adds in units of C^2: neighbour embedding 2; a layer: q, k 2, values 3, three projections of vectors 9,
     # out 3; head 1/2.
     by_atoms = 2 * channels**2 * 2 * (2 + layers * (2 + 3 + 9 + 3) + 0.5)
@@ -67,7 +68,49 @@ def transformer_cost(options: dict[str, Any], edges: float) -> Cost:
     return Cost(by_edges + by_atoms, traffic, gathered)
 
 
+def graph_network_cost(options: dict[str, Any], edges: float) -> Cost:
+    """The graph network with sums: a table has the filters of a layer, another those of the neighbour embedding."""
+    channels, layers = options["embedding_dimension"], options["num_layers"]
+    # A value, its product and sum; backward a slope besides, its product with both ends and its sum.
+    forward, backward = VALUE + 2, VALUE + SLOPE + 2 + 3
+    by_edges = edges * channels * (layers * (forward + backward) + NEIGHBOR_EMBEDDING)
+    # Multiply-adds in units of C^2: neighbour embedding 2; a layer: three maps; head 1/2.
+    by_atoms = 2 * channels**2 * 2 * (2 + layers * 3 + 0.5)
+    row = channels * FLOAT
+    # A layer reads and writes what it adds to, what is summed, the sum, and the sum's map before and after its
+    # activation; backward twice.
+    traffic = 3 * layers * 2 * 5 * row
+    # Six numbers of the table and one of the sender, forward and backward.
+    gathered = edges * (layers + 1) * 2 * (6 + 1) * row
+    return Cost(by_edges + by_atoms, traffic, gathered)
+
+
+def scalar_transformer_cost(options: dict[str, Any], edges: float) -> Cost:
+    """The transformer: a table has the factors of the keys and of the values, another those of the embedding."""
+    channels, layers = options["embedding_dimension"], options["num_layers"]
+    products = 3 + 3  # q k d and its sum; scalars
+    forward = 2 * VALUE + products
+    backward = 2 * (VALUE + SLOPE) + 2 * products + 2 * 2
+    by_edges = edges * channels * (layers * (forward + backward) + NEIGHBOR_EMBEDDING)
+    # Multiply-adds in units of C^2: neighbour embedding 2; a layer: q, k, v, out; head 1/2.
+    by_atoms = 2 * channels**2 * 2 * (2 + layers * 4 + 0.5)
+    row = channels * FLOAT
+    # A layer reads and writes what it adds to, before and after the norm, q, k, v and the sum; backward twice.
+    traffic = 3 * layers * 2 * 6 * row
+    # Forward twelve numbers of the table, key and value of the sender; backward its query and gradient besides.
+    gathered = edges * layers * (2 * (2 * 6 + 2) + 2) * row
+    return Cost(by_edges + by_atoms, traffic, gathered)
+
+
+COUNTS = {
+    "tensornet": tensornet_cost,
+    "equivariant-transformer": transformer_cost,
+    "graph-network": graph_network_cost,
+    "transformer": scalar_transformer_cost,
+}
+"""By the name of the model; most of TensorNet2 is edge networks, which are no tables."""
+
+
 def cost(options: dict[str, Any], edges: float) -> Cost:
-    """For one atom with so many edges."""
-    count = tensornet_cost if options["model"] == "tensornet" else transformer_cost
-    return count(options, edges)
+    """For one atom with so many edges; of the models in ``COUNTS``."""
+    return COUNTS[options["model"]](options, edges)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,21 +62,34 @@ def test_water_has_the_density_of_the_liquid(cases: ModuleType) -> None:
     assert 343 / volume == pytest.approx(0.0334, rel=1e-4)
 
 
-def test_counts_of_dense_layers_are_those_of_pytorch(cases: ModuleType, costs: ModuleType) -> None:
-    options = cases.MODELS["TensorNet"] | {"embedding_dimension": 64, "derivative": False}
-    model = create_model(options).eval()
+def dense_flops(options: dict[str, Any], cases: ModuleType) -> float:
+    """What PyTorch counts for one atom, without derivatives, when all tables are in use."""
+    model = create_model(options | {"derivative": False}).eval()
     use_radial_tables(model, tolerance=1e-2)
     z, pos, batch, _ = cases.make_system("6")
     with FlopCounterMode(display=False) as counter:
         model(torch.as_tensor(z), torch.as_tensor(pos), torch.as_tensor(batch))
+    return counter.get_total_flops() / len(z)
+
+
+def test_counts_of_dense_layers_are_those_of_pytorch(cases: ModuleType, costs: ModuleType) -> None:
+    options = cases.MODELS["TensorNet"] | {"embedding_dimension": 64}
     products = options["num_layers"] * 64 * 3 * 2 * 2 * 27
     # Backward has as many as forward, but for the maps of elements, which have no gradient: 4 C^2.
-    expected = 2 * counter.get_total_flops() / len(z) - 4 * 64**2
+    expected = 2 * dense_flops(options, cases) - 4 * 64**2
     assert costs.cost(options, 0.0).flops - products == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.parametrize("name", ["GraphNetwork", "Transformer"])
+def test_counts_of_models_of_scalars_are_those_of_pytorch(name: str, cases: ModuleType, costs: ModuleType) -> None:
+    options = cases.MODELS[name] | {"embedding_dimension": 64}
+    assert costs.cost(options, 0.0).flops == pytest.approx(2 * dense_flops(options, cases), rel=0.02)
+
+
 def test_cost_grows_with_the_edges(cases: ModuleType, costs: ModuleType) -> None:
-    for options in cases.MODELS.values():
+    counted = [options for options in cases.MODELS.values() if options["model"] in costs.COUNTS]
+    assert {options["model"] for options in counted} == set(costs.COUNTS)
+    for options in counted:
         fewer, more = (costs.cost(options, edges) for edges in (20.0, 40.0))
         assert more.flops > fewer.flops
         assert more.gathered == pytest.approx(2 * fewer.gathered)

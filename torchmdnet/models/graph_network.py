@@ -8,13 +8,16 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
-from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
+from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.jets import jet_activation, jet_linear
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
+from torchmdnet.nn.radial_tables import TableWeights
 from torchmdnet.nn.representation import AtomFeatures, Representation
-from torchmdnet.ops.reduce import reduce_rows
+from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
+from torchmdnet.ops.reduce import from_sums, reduce_rows
+from torchmdnet.ops.table_sum import table_sum
 
 __all__ = ["AGGREGATIONS", "CFConv", "InteractionBlock", "TorchMD_GN"]
 
@@ -22,7 +25,7 @@ AGGREGATIONS = ("add", "mean", "max")
 """Ways to bring the neighbours' messages together, see :func:`torchmdnet.ops.reduce.reduce_rows`."""
 
 
-class CFConv(nn.Module):
+class CFConv(TabulatedLayer):
     r"""Convolution with a filter that is a function of the distance.
 
     :math:`y_i = W_2 \, \mathrm{AGG}_{j \ne i} \, C(d_{ij}) \, \mathrm{net}(f(d_{ij})) \odot W_1 x_j + b`.
@@ -35,14 +38,22 @@ class CFConv(nn.Module):
         self.lin2 = nn.Linear(num_filters, hidden_channels)
         self.net = net
 
-    def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
+    def forward(self, x: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
         """x: (N, C) -> (N, C)"""
-        message = self._filter(functions).index_select(0, graph.pair) * self.lin1(x).index_select(0, graph.sender)
-        summed = reduce_rows(message, graph.receiver, x.shape[0], op=self.aggr, count=graph.row_ptr.diff())
-        result: Tensor = self.lin2(summed)
+        result: Tensor = self.lin2(self._reduced(self.lin1(x), graph, radial))
         return result
 
-    def _filter(self, functions: DistanceFunctions) -> Tensor:
+    def _reduced(self, x: Tensor, graph: Graph, radial: RadialInput) -> Tensor:
+        """The filtered neighbours, brought together. (N, F) -> (N, F)"""
+        weights, count = self.weights(radial), graph.row_ptr.diff()
+        if isinstance(weights, TableWeights):
+            # Under autocast, linear maps give numbers of lower precision.
+            total = table_sum(weights.table, weights.s, x=x.to(weights.table.dtype), graph=graph)
+            return from_sums(total, count, op=self.aggr)
+        message = weights.index_select(0, graph.pair) * x.index_select(0, graph.sender)
+        return reduce_rows(message, graph.receiver, x.shape[0], op=self.aggr, count=count)
+
+    def distance_weights(self, functions: DistanceFunctions) -> Tensor:
         """Weight of each channel for each distance. -> (P, F)"""
         jet = functions.rbf
         for layer in self.net:
@@ -73,13 +84,13 @@ class InteractionBlock(nn.Module):
             if isinstance(module, nn.Linear):
                 reset_xavier(module)
 
-    def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
+    def forward(self, x: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
         """x: (N, C) -> (N, C), to be added."""
-        result: Tensor = self.lin(self.act(self.conv(x, graph, functions=functions)))
+        result: Tensor = self.lin(self.act(self.conv(x, graph, radial=radial)))
         return result
 
 
-class TorchMD_GN(Representation):  # noqa: N801  the public name
+class TorchMD_GN(Representation, TabulatedRadial):  # noqa: N801  the public name
     """Graph network: invariant features from filters of the distance.
 
     Args:
@@ -126,6 +137,7 @@ class TorchMD_GN(Representation):  # noqa: N801  the public name
             raise ValueError(f"aggr {aggr!r} is not known; choose one of {', '.join(AGGREGATIONS)}")
         act = activation_class(activation)
         self.hidden_channels = hidden_channels
+        self.aggr = aggr
         self.cutoff_lower = cutoff_lower
         self.cutoff_upper = cutoff_upper
         self.max_z = max_z
@@ -156,12 +168,16 @@ class TorchMD_GN(Representation):  # noqa: N801  the public name
             if isinstance(block, InteractionBlock):
                 block.reset_parameters()
 
+    def tabulated_layers(self) -> Sequence[TabulatedLayer]:
+        """None with 'max': of the largest message there is no sum to be read from a table."""
+        return [] if self.aggr == "max" else super().tabulated_layers()
+
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
-        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        radial = self.radial_input(graph, second_derivatives=second_derivatives)
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
-            x = self.neighbor_embedding(x, system.z, graph=graph, radial=functions)
+            x = self.neighbor_embedding(x, system.z, graph=graph, radial=radial)
         for block in self.interactions:
-            x = x + block(x, graph, functions=functions)
+            x = x + block(x, graph, radial=radial)
         return AtomFeatures(x, None, system)

@@ -15,6 +15,7 @@ from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.screened_repulsion import ScreenedRepulsion
 from torchmdnet.nn.so3_convention import check_so3_convention, embedding_graph
+from torchmdnet.nn.tabulated_layer import TabulatedRadial
 from torchmdnet.nn.tensor_interaction import TensorInteraction, check_group
 from torchmdnet.nn.tensor_layers import TensorEmbedding, reset_defaults
 from torchmdnet.nn.tensors import part_squared_norms
@@ -52,7 +53,7 @@ class ChargedInteraction(TensorInteraction):
         return e.unflatten(-1, (3, -1))
 
 
-class TensorNet2(Representation):
+class TensorNet2(Representation, TabulatedRadial):
     r"""TensorNet2. Features as in TensorNet, and K charges of each atom after the embedding and after each layer.
 
     Args:
@@ -156,9 +157,15 @@ class TensorNet2(Representation):
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
-        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        radial = self.radial_input(graph, second_derivatives=second_derivatives)
+        # Charges, besides the distance, decide the messages of the layers: only the embedding may have a table.
+        functions = (
+            radial
+            if isinstance(radial, DistanceFunctions)
+            else distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        )
         seen = embedding_graph(graph, group=self.group, convention=self.so3_convention)
-        x = self.tensor_embedding(system.z, seen, radial=functions)
+        x = self.tensor_embedding(system.z, seen, radial=radial)
         charges = [self.charge_predict_0(x, system)]
         for layer, predictor in zip(self.layers, self.charge_predicts, strict=True):
             x = layer(x, graph, functions=functions, charge=charges[-1])

@@ -8,18 +8,20 @@ from torch import Tensor, nn
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import NeighborList
 from torchmdnet.nn.activations import activation_class
-from torchmdnet.nn.attention import attention_scores, check_attention, distance_factor, split_heads
-from torchmdnet.nn.distance_functions import DistanceFunctions, distance_functions
+from torchmdnet.nn.attention import check_attention, distance_factor, unit_factor
+from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
+from torchmdnet.nn.radial_scalar_attention import radial_scalar_attention
 from torchmdnet.nn.representation import AtomFeatures, Representation
-from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
+from torchmdnet.ops.scalar_attention import ScalarAttentionInput
 
 __all__ = ["MultiHeadAttention", "TorchMD_T"]
 
 
-class MultiHeadAttention(nn.Module):
+class MultiHeadAttention(TabulatedLayer):
     r"""Attention over neighbours, the atom itself among them.
 
     With y the normalised x, the weight of neighbour j at atom i is
@@ -39,6 +41,7 @@ class MultiHeadAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.hidden_channels = hidden_channels
         self.layernorm = nn.LayerNorm(hidden_channels)
         self.act = activation()
         self.attn_activation = attn_activation()
@@ -59,33 +62,28 @@ class MultiHeadAttention(nn.Module):
             if isinstance(module, nn.Linear):
                 reset_xavier(module)
 
-    def forward(self, x: Tensor, graph: Graph, *, functions: DistanceFunctions) -> Tensor:
+    def forward(self, x: Tensor, graph: Graph, *, radial: RadialInput) -> Tensor:
         """x: (N, C) -> (N, C), to be added."""
         y = self.layernorm(x)
-        message = self._values(y, graph, functions) * self._weights(y, graph, functions)
-        result: Tensor = self.o_proj(scatter_sum(message, graph.receiver, x.shape[0]).flatten(1))
+        inputs = ScalarAttentionInput(self.q_proj(y), self.k_proj(y), self.v_proj(y))
+        received = radial_scalar_attention(
+            self.weights(radial), inputs, graph=graph, num_heads=self.num_heads, activation=self.attn_activation
+        )
+        result: Tensor = self.o_proj(received)
         return result
 
-    def _weights(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
-        """Attention of each edge. (E, heads, 1)"""
-        factor = None
-        if self.dk_proj is not None:
-            factor = functions.attach(distance_factor(functions, self.dk_proj, self.act))
-        query, key = self.q_proj(y), self.k_proj(y)
-        scores = attention_scores(query, key, factor=factor, graph=graph, num_heads=self.num_heads)
-        cutoff = functions.attach(functions.cutoff).index_select(0, graph.pair)
-        return (self.attn_activation(scores) * cutoff).unsqueeze(-1)
-
-    def _values(self, y: Tensor, graph: Graph, functions: DistanceFunctions) -> Tensor:
-        """Values of each head and edge. (E, heads, C / heads)"""
-        values = self.v_proj(y).index_select(0, graph.sender)
-        if self.dv_proj is not None:
-            factor = functions.attach(distance_factor(functions, self.dv_proj, self.act))
-            values = values * factor.index_select(0, graph.pair)
-        return split_heads(values, self.num_heads)
+    def distance_weights(self, functions: DistanceFunctions) -> Tensor:
+        """Factors d^k of the keys and d^v of the values, these with the cutoff. -> (P, 2, C)"""
+        keys, values = (
+            unit_factor(functions, self.hidden_channels)
+            if projection is None
+            else distance_factor(functions, projection, self.act)
+            for projection in (self.dk_proj, self.dv_proj)
+        )
+        return torch.stack([functions.attach(keys), functions.attach_faded(values)], dim=1)
 
 
-class TorchMD_T(Representation):  # noqa: N801  the public name
+class TorchMD_T(Representation, TabulatedRadial):  # noqa: N801  the public name
     """Transformer: invariant features after a layer norm.
 
     Args:
@@ -172,10 +170,10 @@ class TorchMD_T(Representation):  # noqa: N801  the public name
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
-        functions = distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
+        radial = self.radial_input(graph, second_derivatives=second_derivatives)
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
-            x = self.neighbor_embedding(x, system.z, graph=graph, radial=functions)
+            x = self.neighbor_embedding(x, system.z, graph=graph, radial=radial)
         for layer in self.attention_layers:
-            x = x + layer(x, graph, functions=functions)
+            x = x + layer(x, graph, radial=radial)
         return AtomFeatures(self.out_norm(x), None, system)

@@ -70,12 +70,14 @@ class TabulatedRadial(nn.Module):
     table_scale: TableScale | None = None
 
     def tabulated_layers(self) -> Sequence[TabulatedLayer]:
-        """Layers whose radial networks depend on the distance alone."""
+        """Layers whose radial networks depend on the distance alone; none, where the model cannot use tables."""
         return [module for module in self.modules() if isinstance(module, TabulatedLayer)]
 
     def build_radial_tables(self, tolerance: float) -> None:
         """Let the layers read their radial networks from tables from now on; see :func:`build_tables`."""
         layers = self.tabulated_layers()
+        if not layers:
+            return
         self.table_scale, tables = build_tables(
             layers,
             self.distance_expansion,

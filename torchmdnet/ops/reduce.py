@@ -5,7 +5,7 @@ from torch import Tensor
 
 from torchmdnet.ops.scatter import scatter_sum
 
-__all__ = ["reduce_rows"]
+__all__ = ["from_sums", "reduce_rows"]
 
 
 def reduce_rows(src: Tensor, index: Tensor, dim_size: int, *, op: str, count: Tensor | None = None) -> Tensor:
@@ -26,4 +26,11 @@ def reduce_rows(src: Tensor, index: Tensor, dim_size: int, *, op: str, count: Te
         return total
     if count is None:
         count = scatter_sum(torch.ones_like(src[:, 0]), index, dim_size)
+    return from_sums(total, count, op=op)
+
+
+def from_sums(total: Tensor, count: Tensor, *, op: str) -> Tensor:
+    """From sums to what ``op`` makes of them; only of 'max' they do not tell. total: (K, C), count: (K,) -> (K, C)"""
+    if op in ("add", "sum"):
+        return total
     return total / (count + 1 if op == "mean" else count.clamp(min=1)).unsqueeze(-1)
