@@ -39,10 +39,11 @@ LAYER = {
 """Room (first name below ``torchmdnet``) to layer."""
 
 NEIGHBOURS = {
+    ("", "ops"),
     ("factory", "config"),
     *(("checkpoint", room) for room in ("config", "factory", "migrations", "tensor_layout")),
 }
-"""Rooms of one layer of which the first may import the second."""
+"""Rooms of which the first may import the second all the same; that of the package loads the native library."""
 
 SEPARATE = ("models",)
 """Rooms whose modules never import a sibling: what two of them share belongs to ``nn``."""

@@ -1,21 +1,20 @@
 """A model as a TorchScript module, which OpenMM-Torch calls without Python."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from openmm import app, unit
-from torch import Tensor, fx
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch import Tensor
 
 from torchmdnet.calculators.opening import ModelSource, members_of, open_model, parse_device
 from torchmdnet.calculators.openmm import ANGSTROM_IN_NM, number, numbers_of
+from torchmdnet.calculators.openmm_package import app, unit
 from torchmdnet.neighbors import use_static_shapes
 from torchmdnet.potential import TorchMD_Net
 from torchmdnet.potential.references import FixedReferences
+from torchmdnet.potential.tracing import script_graph, trace
 from torchmdnet.units import KJ_PER_MOL_IN_EV
 
 __all__ = ["openmm_torch_module"]
@@ -79,9 +78,8 @@ def openmm_torch_module(
     compute = _Evaluation(members, z, charge=number("charge", charge), spin=number("spin", spin))
     with compute.references_left_out():
         compute(*inputs)  # refuses what is wrong, and finds the size of the neighbour lists
-        with _tracing():
-            graph = make_fx(compute)(*inputs)
-    return _script(graph)
+        graph = trace(compute, *inputs)
+    return script_graph(graph)
 
 
 class _Evaluation:
@@ -116,35 +114,6 @@ class _Evaluation:
         energy = torch.stack([prediction.energy.double().sum() for prediction in predictions]).mean(0)
         forces = torch.stack([prediction.forces for prediction in predictions if prediction.forces is not None]).mean(0)
         return (energy + self._constant) / KJ_PER_MOL_IN_EV, forces / (KJ_PER_MOL_IN_EV * ANGSTROM_IN_NM)
-
-
-@contextmanager
-def _tracing() -> Iterator[None]:
-    """Inside, models leave out what reads a number, as they do for ``torch.compile`` and ``torch.export``.
-
-    ``torch.export`` sets the same mark. It cannot be used itself, as it drops the derivative of a Python function.
-    """
-    torch.compiler._is_compiling_flag = True
-    try:
-        yield
-    finally:
-        torch.compiler._is_compiling_flag = False
-
-
-def _script(graph: fx.GraphModule) -> torch.jit.ScriptModule:
-    """TorchScript of a traced graph."""
-    for node in graph.graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload):  # TorchScript finds the overload by itself
-            node.target = node.target.overloadpacket
-        if "device" in node.kwargs:
-            node.kwargs = {**node.kwargs, "device": str(node.kwargs["device"])}
-    graph.graph.eliminate_dead_code()
-    graph.recompile()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.*` is deprecated", DeprecationWarning)
-        warnings.filterwarnings("ignore", "The TorchScript type system", UserWarning)
-        script: torch.jit.ScriptModule = torch.jit.script(graph)
-    return script
 
 
 def _in_nm(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -191,10 +191,10 @@ class ScalarPlusWeightedCoulomb(OutputModel):
             )
         system = system._replace(box=None, pbc=None)
         if recording.is_recorded(system.pos):
-            num_pairs = system.z.shape[0] * (system.z.shape[0] - 1)
-            return neighbor_graph(
-                system, cutoff_lower=0.0, cutoff_upper=_ANY_EXTENT, loop=False, capacity=num_pairs + 1
-            )
+            num_atoms = system.z.shape[0]
+            # In a trace for any number of atoms that of the pairs may be open, too.
+            capacity = None if isinstance(num_atoms, torch.SymInt) else max(num_atoms * (num_atoms - 1), 1)
+            return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=_ANY_EXTENT, loop=False, capacity=capacity)
         return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=_largest_extent(system), loop=False)
 
 

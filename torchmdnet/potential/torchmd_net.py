@@ -21,6 +21,7 @@ from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.outputs.output_model import OutputModel
 from torchmdnet.potential.fit_of_parts import check_differentiable, check_fit
 from torchmdnet.potential.prediction import Prediction
+from torchmdnet.potential.scripting import scriptable
 from torchmdnet.priors.base import BasePrior
 
 __all__ = ["TorchMD_Net"]
@@ -63,9 +64,9 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         super().__init__()
         check_fit(representation_model, output_model, has_mean=mean is not None and bool(torch.as_tensor(mean).any()))
         priors = [prior_model] if isinstance(prior_model, BasePrior) else list(prior_model or [])
-        if priors and not output_model.allows_prior:
+        if priors and not output_model.allow_prior_model:
             warnings.warn(
-                f"{type(output_model).__name__} is no energy: its priors ({', '.join(_names(priors))}) are left out",
+                f"{type(output_model).__name__} allows no priors: {', '.join(_names(priors))} are left out",
                 stacklevel=2,
             )
             priors = []
@@ -89,6 +90,13 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         self.output_model.reset_parameters()
         for prior in self._priors():
             prior.reset_parameters()
+
+    def setup_for_inference(self, z: Tensor, batch: Tensor) -> None:
+        """Has no effect: see :meth:`torchmdnet.nn.representation.Representation.setup_for_inference`. z, batch: (N,)"""
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` takes in the place of the model, by itself or inside a module."""
+        return scriptable(self)
 
     def forward(
         self,

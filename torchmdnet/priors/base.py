@@ -1,7 +1,7 @@
 """What a prior is: physics that is added to what the network learns."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -22,6 +22,9 @@ class BasePrior(nn.Module):
 
     ``dataset`` is the data set that a model is trained on, or None when a model is loaded; it is not kept.
     """
+
+    fields: ClassVar[tuple[str, ...]] = ()
+    """Names in ``extra_args``, of one number for each atom, that scripted and exported models hand to the term."""
 
     def __init__(self, dataset: Any = None) -> None:
         super().__init__()

@@ -68,6 +68,8 @@ class Coulomb(PairPrior):
         ValueError: switching distances out of order; two different default boxes.
     """
 
+    fields = ("partial_charges",)
+
     def __init__(
         self,
         lower_switch_distance: float,
@@ -115,7 +117,15 @@ class Coulomb(PairPrior):
         """List the pairs within a radius that holds the nearest image of every pair."""
         leave_compiled_code("the prior Coulomb lists all pairs, as many as there are: it is not compiled")
         system = self.distance(system)
-        return neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=pair_radius(system), loop=False)
+        # With the radius as the unit of length the cutoff is 1: no number has to be read, which a traced graph cannot.
+        unit = _pair_radius(system)
+        box = None if system.box is None else system.box / unit
+        graph = neighbor_graph(
+            system._replace(pos=system.pos / unit, box=box), cutoff_lower=0.0, cutoff_upper=1.0, loop=False
+        )
+        return graph._replace(
+            vector=graph.vector * unit, distance=graph.distance * unit, pair_distance=graph.pair_distance * unit
+        )
 
     def pair_energies(self, graph: Graph, system: System, extra_args: ExtraArgs = None) -> Tensor:
         """Energy of the pair that each edge belongs to, zero for all but the nearest images. (E,)"""
@@ -141,11 +151,13 @@ def nearest_image_share(graph: Graph, num_atoms: int) -> Tensor:
     return is_nearest / ties[edge].clamp(min=1.0)
 
 
-@torch.no_grad()
 def pair_radius(system: System) -> float:
     """Bound on the distance of any pair at its nearest image, in any of the systems."""
-    if system.z.shape[0] == 0:
-        return 1.0
+    return float(_pair_radius(system))
+
+
+@torch.no_grad()
+def _pair_radius(system: System) -> Tensor:
     index = system.batch.unsqueeze(1).expand(-1, 3)
     none = system.pos.new_zeros((system.num_systems, 3))
     high = none.scatter_reduce(0, index, system.pos, "amax", include_self=False)
@@ -157,4 +169,4 @@ def pair_radius(system: System) -> float:
             (edges > 0).any(1, keepdim=True).expand_as(edges) if system.pbc is None else system.pbc.reshape(-1, 3)
         )
         radius = torch.where(periodic.all(1), 0.0, radius) + 0.5 * (edges * periodic).sum(1)
-    return float(radius.max()) * 1.001 + 1e-3
+    return torch.cat([radius.new_zeros(1), radius]).max() * 1.001 + 1e-3
