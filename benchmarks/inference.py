@@ -1,5 +1,7 @@
 """Time and memory of energy and forces: radial tables, exact path and TorchMD-NET, with the same weights.
 
+Tables are measured twice: as they are, and as TorchScript of the same model, which leaves out Python's work of a call.
+
     python benchmarks/inference.py --peer-python PEER/bin/python > benchmarks/results/inference.md
     python benchmarks/inference.py --systems 24 166 --models TensorNet --threads 1      # a look, in a minute
 
@@ -30,7 +32,7 @@ IMPORT = (
     "import json, time; a = time.perf_counter(); import torch; b = time.perf_counter(); "
     "import torchmdnet.models.model; print(json.dumps([b - a, time.perf_counter() - b]))"
 )
-TITLES = {"tables": "tables", "exact": "exact", "peer": "TorchMD-NET"}
+TITLES = {"tables": "tables", "scripted": "scripted", "exact": "exact", "peer": "TorchMD-NET"}
 ONE_THREAD = "one thread"
 
 
@@ -186,6 +188,7 @@ def times_table(options: argparse.Namespace) -> list[Row]:
     title = ["model", "threads", "atoms", *(f"{TITLES[kind]} ms" for kind in kinds)]
     title += [
         "TorchMD-NET/tables",
+        "TorchMD-NET/scripted",
         "TorchMD-NET/exact",
         "one thread/threads",
         *(f"{TITLES[kind]} MB" for kind in kinds),
@@ -195,7 +198,10 @@ def times_table(options: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     for row in run_all(options):
         cells = [row.model, row.threads, row.system.replace("x", " x "), *(milliseconds(row, kind) for kind in kinds)]
-        cells += [ratio(row, "peer", "tables"), ratio(row, "peer", "exact"), ratio(row, ONE_THREAD, "tables")]
+        cells += [
+            *(ratio(row, "peer", kind) for kind in ("tables", "scripted", "exact")),
+            ratio(row, ONE_THREAD, "tables"),
+        ]
         print(line([*cells, *(megabytes(row, kind) for kind in kinds)]), flush=True)
         rows.append(row)
     return rows

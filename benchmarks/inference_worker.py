@@ -20,7 +20,7 @@ from inference_cases import CUTOFF, MODELS, make_system
 from neighbor_worker import timed_cpu, until
 from worker_protocol import peak_bytes, serve
 
-KINDS = ("tables", "exact", "peer")
+KINDS = ("tables", "scripted", "exact", "peer")
 DISTRIBUTIONS = {"peer": "torchmd-net"}
 
 
@@ -46,12 +46,16 @@ class Worker:
             torch.save(model.state_dict(), self.weights)
         self.model = model.eval().requires_grad_(False)
         found: dict[str, Any] = {}
-        if self.kind == "tables":
+        if self.kind in ("tables", "scripted"):
             switch = importlib.import_module("torchmdnet.models").use_radial_tables
             start = time.perf_counter()
             if not switch(self.model):
                 return {"why": "no tables: this model has none"}
             found["building"] = time.perf_counter() - start
+        if self.kind == "scripted":
+            self.model = torch.jit.script(self.model)
+            for _ in range(2):  # TorchScript looks at these calls, and compiles
+                self._run()
         start = time.perf_counter()
         energy, forces = self._run()
         found["first"] = time.perf_counter() - start

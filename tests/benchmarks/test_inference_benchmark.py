@@ -38,9 +38,11 @@ def test_prints_a_row_for_each_case() -> None:
     words = ["--models", "TensorNet", "--systems", "6", "--threads", "1", "--seconds", "0", "--turns", "1"]
     command = [sys.executable, str(BENCHMARKS / "inference.py"), *words]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
-    title, _, row, _, _, compared, _, _, cost, _, _, imports = cells_of(output)
+    title, _, row, _, _, scripted, compared, _, _, cost, _, _, imports = cells_of(output)
     assert row[:3] == ["TensorNet", "1", "6"]
-    assert min(float(row[title.index(column)]) for column in ("tables ms", "exact ms", "tables MB")) > 0
+    assert min(float(row[title.index(column)]) for column in ("tables ms", "scripted ms", "exact ms", "tables MB")) > 0
+    assert scripted[3] == "tables - scripted"
+    assert max(float(value) for value in scripted[4:6]) < 1e-5
     assert compared[3] == "tables - exact"
     assert max(float(value) for value in compared[4:6]) < 1e-4
     assert float(cost[3]) == 6  # droplets this small are within the cutoff, and each atom is its own neighbour

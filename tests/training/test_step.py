@@ -46,7 +46,7 @@ def test_an_energy_stands_beside_the_energy_of_the_data() -> None:
 
 def test_data_without_a_dipole_are_refused_before_training() -> None:
     dataset = SimpleNamespace(fields=("z", "pos", "neg_dy"), name="ExtXYZ", frames_with_element_from=lambda z: [])
-    options = dict.fromkeys(("charge", "spin", "derivative", "standardize"), False) | {
+    options = dict.fromkeys(("charge", "spin", "derivative", "standardize", "remove_ref_energy"), False) | {
         "output_model": "DipoleVector",
         "y_weight": 1.0,
         "stress_weight": 0.0,
