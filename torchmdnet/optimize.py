@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from torchmdnet.models.radial_tables import TOLERANCE, use_radial_tables
+from torchmdnet.models.radial_tables import use_radial_tables, use_radial_tables_if_exact
 from torchmdnet.nn.representation import Representation
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
@@ -39,11 +39,8 @@ def optimize(model: Model, tolerance: float | None = None) -> Model:
             "representation), before it is scripted or compiled"
         )
     model.eval().requires_grad_(False)
-    try:
-        use_radial_tables(model, tolerance=TOLERANCE if tolerance is None else tolerance)
-    except ValueError as error:
-        use_radial_tables(model, enabled=False)
-        if tolerance is not None:
-            raise
-        warnings.warn(f"optimize: the radial networks stay exact, as {error}", stacklevel=2)
+    if tolerance is not None:
+        use_radial_tables(model, tolerance=tolerance)
+    elif reason := use_radial_tables_if_exact(model):
+        warnings.warn(f"optimize: the radial networks stay exact, as {reason}", stacklevel=2)
     return model

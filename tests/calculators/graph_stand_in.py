@@ -36,7 +36,6 @@ class StandIn:
 
     def warm_up(self, function: RecordedFunction, pos: Tensor, box: Tensor | None, *, steps: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(native, "runs_natively", lambda *_: False)
             patch.setattr(native, "has_kernel", lambda *_: False)
             for _ in range(steps):
                 self.calls += 1
@@ -46,7 +45,6 @@ class StandIn:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(recording, "is_captured", lambda _: True)
             patch.setattr(DefaultBox, "has_box", lambda module: module._has_box)  # on a GPU it is not read
-            patch.setattr(native, "runs_natively", lambda *_: False)
             patch.setattr(native, "has_kernel", lambda *_: False)
             self._module = make_fx(lambda *inputs: function(*inputs), decomposition_table=_WITHOUT_KERNEL)(pos, box)
         for node in self._module.graph.nodes:

@@ -5,8 +5,10 @@ import os
 import shlex
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pybind11
 import pytest
@@ -57,3 +59,17 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def ops(kernels: ModuleType) -> Iterator[Any]:
+    """The emulated ops. Memory that they do not write is NaN or a huge number."""
+    kernels.set_seed(0)
+    kernels.set_captures(False)
+    kernels.count_launches()
+    kernels.count_waits()
+    torch.use_deterministic_algorithms(True)
+    yield torch.ops.torchmdnet_emulated
+    torch.use_deterministic_algorithms(False)
+    kernels.set_captures(False)
+    kernels.set_seed(0)

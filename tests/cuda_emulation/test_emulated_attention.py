@@ -1,6 +1,6 @@
 """The CUDA ops of attention and sums that read tables, launchers and all, run on the CPU: the same as those for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -35,18 +35,6 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 HEADS = [(1, 1), (6, 3), (16, 1), (36, 3), (40, 2), (56, 8), (64, 2), (66, 66), (68, 1), (128, 8), (136, 1), (264, 2)]
 """Channels and heads: alone, narrower than a warp, with lanes left over, one a warp, and wider than a warp."""
-
-
-@pytest.fixture
-def ops(kernels: ModuleType) -> Iterator[Any]:
-    """The emulated ops. Memory that they do not write is NaN or a huge number."""
-    kernels.set_seed(0)
-    kernels.count_launches()
-    kernels.count_waits()
-    torch.use_deterministic_algorithms(True)
-    yield torch.ops.torchmdnet_emulated
-    torch.use_deterministic_algorithms(False)
-    kernels.set_seed(0)
 
 
 def results(ops: Any, case: AttentionGraph) -> dict[str, tuple[Tensor, ...]]:

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,15 +17,6 @@ from torch import Tensor
 from torchmdnet.graph import System
 
 NATIVE_DTYPES = [torch.float32, torch.float64]
-
-
-@pytest.fixture
-def ops(kernels: ModuleType) -> Iterator[Any]:
-    """The emulated ops; no stream captures and nobody has waited."""
-    kernels.set_captures(False)
-    kernels.count_waits()
-    yield torch.ops.torchmdnet_emulated
-    kernels.set_captures(False)
 
 
 def schemas(source: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The CUDA op that cuts a longer list, launcher and all, run on the CPU: the same as that for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -16,20 +16,6 @@ from torchmdnet.ops.neighbor_pairs import keep_list, list_backward
 
 UPPER = 2.5
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-11}
-
-
-@pytest.fixture
-def ops(kernels: ModuleType) -> Iterator[Any]:
-    """The emulated ops. Memory that they do not write is NaN or a huge number."""
-    kernels.set_seed(0)
-    kernels.set_captures(False)
-    kernels.count_launches()
-    kernels.count_waits()
-    torch.use_deterministic_algorithms(True)
-    yield torch.ops.torchmdnet_emulated
-    torch.use_deterministic_algorithms(False)
-    kernels.set_captures(False)
-    kernels.set_seed(0)
 
 
 def given(

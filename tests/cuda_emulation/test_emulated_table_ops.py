@@ -1,6 +1,6 @@
 """The CUDA ops on radial tables, launchers and all, run on the CPU: the same as those for it and their references."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -20,18 +20,6 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "table_environment_backward": table_environment_backward_reference,
 }
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
-
-
-@pytest.fixture
-def ops(kernels: ModuleType) -> Iterator[Any]:
-    """The emulated ops. Memory that they do not write is NaN or a huge number."""
-    kernels.set_seed(0)
-    kernels.count_launches()
-    kernels.count_waits()
-    torch.use_deterministic_algorithms(True)
-    yield torch.ops.torchmdnet_emulated
-    torch.use_deterministic_algorithms(False)
-    kernels.set_seed(0)
 
 
 def results(ops: Any, case: TableGraph) -> dict[str, tuple[Tensor, ...]]:

@@ -21,18 +21,6 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 ADJOINTS = ("tensor_message_weight", "tensor_environment_backward")
 
 
-@pytest.fixture
-def ops(kernels: ModuleType) -> Iterator[Any]:
-    """The emulated ops. Memory that they do not write is NaN or a huge number."""
-    kernels.set_seed(0)
-    kernels.count_launches()
-    kernels.count_waits()
-    torch.use_deterministic_algorithms(True)
-    yield torch.ops.torchmdnet_emulated
-    torch.use_deterministic_algorithms(False)
-    kernels.set_seed(0)
-
-
 def results(ops: Any, case: PairGraph) -> dict[str, list[Tensor]]:
     return all_results(ops, case.calls())
 

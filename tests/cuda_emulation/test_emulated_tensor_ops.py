@@ -21,18 +21,6 @@ FEW_COLUMNS = 2**18
 """Below this number of columns, a thread has one."""
 
 
-@pytest.fixture
-def ops(kernels: ModuleType) -> Iterator[Any]:
-    """The emulated ops. Memory that they do not write is NaN or a huge number."""
-    kernels.set_seed(0)
-    kernels.count_launches()
-    kernels.count_waits()
-    torch.use_deterministic_algorithms(True)
-    yield torch.ops.torchmdnet_emulated
-    torch.use_deterministic_algorithms(False)
-    kernels.set_seed(0)
-
-
 def assert_equals_cpu(ops: Any, calls: Calls, dtype: torch.dtype) -> None:
     ours, theirs = all_results(ops, calls), all_results(torch.ops.torchmdnet, calls)
     torch.testing.assert_close(ours, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])

@@ -45,8 +45,7 @@ def assert_near(values: tuple[Tensor, ...], exact: tuple[Tensor, ...], tolerance
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
-# The error of a table is 1e-6 of its largest weights; where forces nearly cancel it is a few times as much of these.
-@pytest.mark.parametrize(("precision", "tolerance"), [(64, 4e-6), (32, 1e-5)])
+@pytest.mark.parametrize(("precision", "tolerance"), [(64, 2e-6), (32, 1e-5)])
 def test_every_option_gives_the_numbers_of_the_exact_model(
     options: dict[str, Any], precision: int, tolerance: float
 ) -> None:
@@ -54,7 +53,9 @@ def test_every_option_gives_the_numbers_of_the_exact_model(
     pos, box = POS.to(model.mean.dtype), BOX.to(model.mean.dtype)
     exact = model(Z, pos, BATCH, box)
     assert use_radial_tables(model) > 0
-    assert_near(model(Z, pos, BATCH, box), exact, tolerance)
+    # The error of a table is 1e-6 of its largest weights, and forces nearly cancel in one of these models.
+    nearly_cancels = options.get("distance_influence") == "keys" and options.get("attn_activation") == "sigmoid"
+    assert_near(model(Z, pos, BATCH, box), exact, 2 * tolerance if nearly_cancels else tolerance)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name_of)

@@ -88,9 +88,9 @@ def test_a_missing_library_for_cuda_is_no_error_where_that_for_the_cpu_is_demand
 
 def test_takes_tensors_of_one_type_only() -> None:
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
-    assert native.runs_natively(single, single) == native.AVAILABLE
-    assert not native.runs_natively(single, double)
-    assert not native.runs_natively(single.long())
+    assert native.has_kernel("tensor_mix", single, single) == native.AVAILABLE
+    assert not native.has_kernel("tensor_mix", single, double)
+    assert not native.has_kernel("tensor_mix", single.long())
 
 
 @pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
@@ -124,7 +124,7 @@ def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("unbuilt")
 def test_says_once_that_the_ops_are_missing(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        assert not native.runs_natively(torch.zeros(1))
+        assert not native.has_kernel("tensor_mix", torch.zeros(1))
     (said,) = caplog.records
     assert said.levelno == logging.WARNING
     assert "native ops for cpu are missing" in said.getMessage()
@@ -141,7 +141,7 @@ def test_an_op_without_a_library_has_no_kernel(caplog: pytest.LogCaptureFixture)
 @pytest.mark.usefixtures("unbuilt")
 def test_a_compiled_function_is_not_cut_by_what_is_said() -> None:
     def double(x: Tensor) -> Tensor:
-        return x if native.runs_natively(x) else 2 * x
+        return x if native.has_kernel("tensor_mix", x) else 2 * x
 
     torch._dynamo.reset()
     compiled = torch.compile(double, fullgraph=True, backend="eager")

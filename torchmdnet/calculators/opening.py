@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from torchmdnet.checkpoint import load_model
-from torchmdnet.models.radial_tables import use_radial_tables
+from torchmdnet.models.radial_tables import use_radial_tables, use_radial_tables_if_exact
 from torchmdnet.neighbors import use_skin
 from torchmdnet.potential import Ensemble, TorchMD_Net
 
@@ -105,10 +105,7 @@ def _use_tables(model: TorchMD_Net | Ensemble, wanted: bool | float | None) -> N
     if wanted is None:
         if members_of(model)[0].mean.dtype != torch.float32:
             return
-        try:
-            use_radial_tables(model)
-        except ValueError:  # no table keeps the tolerance: nobody asked for one
-            use_radial_tables(model, enabled=False)
+        use_radial_tables_if_exact(model)
     elif isinstance(wanted, bool):
         use_radial_tables(model, enabled=wanted)
     else:

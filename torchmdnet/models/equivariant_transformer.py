@@ -248,7 +248,7 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
         v = x.new_zeros(x.shape[0], 3 * x.shape[1])
         # Sums over neighbours take turns with maps of single atoms, to which v is one row.
         step: _Step = functools.partial(self._step, saves_memory=is_frozen and not second_derivatives)
-        if is_frozen and native.runs_natively(x):
+        if is_frozen and native.has_kernel("atom_projection", x):
             step = self._frozen_step
         x, v, *prepared = step(0, x, v, None)
         for number, layer in enumerate(self._attentions()):

@@ -4,7 +4,7 @@ from torch import nn
 
 from torchmdnet.nn.tabulated_layer import TabulatedRadial
 
-__all__ = ["use_radial_tables"]
+__all__ = ["use_radial_tables", "use_radial_tables_if_exact"]
 
 TOLERANCE = 1e-6
 
@@ -44,3 +44,17 @@ def use_radial_tables(model: nn.Module, *, tolerance: float = TOLERANCE, enabled
         else:
             part.drop_radial_tables()
     return count
+
+
+def use_radial_tables_if_exact(model: nn.Module) -> ValueError | None:
+    """Use tables of the default tolerance, where they keep it, for those who asked for no tolerance.
+
+    Returns:
+        Why the exact networks are used instead; None where tables are, or where there is nothing to tabulate.
+    """
+    try:
+        use_radial_tables(model)
+    except ValueError as reason:
+        use_radial_tables(model, enabled=False)
+        return reason
+    return None

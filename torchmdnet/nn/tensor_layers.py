@@ -36,7 +36,7 @@ MANY_ATOMS = 256
 def edge_components(graph: Graph) -> Tensor:
     """Components of every edge's direction; a self pair has none but the trace part. -> (E, 9)"""
     # In code for a GPU the plain operations are compiled together.
-    tensors = edge_tensors if native.runs_natively(graph.vector) else edge_tensors_reference
+    tensors = edge_tensors if native.has_kernel("edge_tensors", graph.vector) else edge_tensors_reference
     return tensors(graph.vector)
 
 
@@ -63,7 +63,7 @@ def is_fused(x: Tensor, linears: Sequence[nn.Module]) -> bool:
     That is faster and takes less memory, but for training, which needs the derivatives by the maps.
     """
     weights = weights_of(linears)
-    return native.runs_natively(x, *weights) and not any(weight.requires_grad for weight in weights)
+    return native.has_kernel("tensor_mix", x, *weights) and not any(weight.requires_grad for weight in weights)
 
 
 def part_linear(x: Tensor, linears: Iterable[nn.Module]) -> Tensor:

@@ -32,7 +32,6 @@ __all__ = [
     "has_kernel",
     "instruction_sets",
     "like",
-    "runs_natively",
 ]
 
 LIBRARY = Path(__file__).parent / "libtorchmdnet.so"
@@ -147,7 +146,7 @@ def has_kernel(name: str, *tensors: Tensor) -> bool:
     """Tell whether an op has a native kernel for these tensors: all on one type of device, float32 or float64 alike.
 
     Args:
-        name: One that :func:`describe` was told of.
+        name: One that :func:`define` or :func:`describe` was told of.
         tensors: Those whose numbers it reads.
     """
     device = tensors[0].device.type
@@ -156,17 +155,6 @@ def has_kernel(name: str, *tensors: Tensor) -> bool:
         return False
     return device in _KERNELS[name] and all(
         tensor.device.type == device and tensor.dtype in _DTYPES and tensor.dtype == tensors[0].dtype
-        for tensor in tensors
-    )
-
-
-def runs_natively(*tensors: Tensor) -> bool:
-    """Tell whether the native ops take these tensors: all on the CPU, all float32 or all float64."""
-    if not AVAILABLE:
-        _say_once("cpu")
-        return False
-    return all(
-        tensor.device.type == "cpu" and tensor.dtype in _DTYPES and tensor.dtype == tensors[0].dtype
         for tensor in tensors
     )
 
@@ -189,9 +177,14 @@ def describe(
         setup_context: What ``backward`` needs to have kept.
     """
     if AVAILABLE:
-        has_key = torch._C._dispatch_has_kernel_for_dispatch_key
-        _KERNELS[name] = frozenset(device for key, device in _KEYS.items() if has_key(f"torchmdnet::{name}", key))
+        _note_kernels(name)
         _describe(name, fake=fake, backward=backward, setup_context=setup_context)
+
+
+def _note_kernels(name: str) -> None:
+    """Keep for which devices the libraries, and nobody else yet, have a kernel."""
+    has_key = torch._C._dispatch_has_kernel_for_dispatch_key
+    _KERNELS[name] = frozenset(device for key, device in _KEYS.items() if has_key(f"torchmdnet::{name}", key))
 
 
 def _describe(
@@ -242,8 +235,9 @@ def define(
             f"{LIBRARY.name} is of another version of the package: it defines {given}, not {wanted}; install the "
             "package again"
         )
+    _note_kernels(name)
     for key, device in _KEYS.items():
-        if not torch._C._dispatch_has_kernel_for_dispatch_key(full_name, key):
+        if device not in _KERNELS[name]:
             _FRAGMENT.impl(name, _stand_in(reference, device), key)
     _describe(name, fake=fake, backward=backward, setup_context=setup_context)
 

@@ -208,8 +208,9 @@ def list_backward(ctx: Any, grad_vector: Tensor | None, grad_distance: Tensor | 
     rest: tuple[None, ...] = (None,) * (ctx.num_inputs - 3)
     if grad_distance is not None:
         grad_vector = torch.zeros_like(vector) if grad_vector is None else grad_vector
-        tensors = along_vectors if native.runs_natively(vector, grad_vector, grad_distance) else along_vectors_reference
-        grad_vector = tensors(grad_vector, grad_distance, vector, distance)
+        has_kernel = native.has_kernel("along_vectors", vector, grad_vector, grad_distance)
+        add_along = along_vectors if has_kernel else along_vectors_reference
+        grad_vector = add_along(grad_vector, grad_distance, vector, distance)
     if grad_vector is None:
         return None, None, None, *rest
     with_box = ctx.needs_input_grad[2]

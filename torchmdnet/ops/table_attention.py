@@ -18,7 +18,14 @@ from torchmdnet.ops import native
 from torchmdnet.ops.radial_table import gradients_of, interpolate
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.ops.table_sum import check_table_of, edge_rows
-from torchmdnet.ops.vector_attention import NUM_FACTORS, AttentionInput, edge_attention, head_sums, split_factors
+from torchmdnet.ops.vector_attention import (
+    NUM_FACTORS,
+    AttentionInput,
+    check_heads,
+    edge_attention,
+    head_sums,
+    split_factors,
+)
 
 __all__ = ["table_attention", "table_attention_reference"]
 
@@ -58,10 +65,7 @@ def _check(inputs: AttentionInput, graph: Graph, num_heads: int) -> None:
     for name, value in inputs._asdict().items():
         if value.shape != wanted[name]:
             raise ValueError(f"want {name} {wanted[name]}, not {tuple(value.shape)}")
-    if num_heads < 1 or channels % num_heads:
-        raise ValueError(
-            f"the number of channels must be a multiple of num_heads; got {channels} channels and {num_heads} heads"
-        )
+    check_heads(channels, num_heads)
 
 
 def table_attention_reference(

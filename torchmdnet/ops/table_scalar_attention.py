@@ -19,7 +19,7 @@ from torchmdnet.ops.radial_table import gradients_of, interpolate
 from torchmdnet.ops.scalar_attention import NUM_SCALAR_FACTORS, ScalarAttentionInput, edge_scalar_attention
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.ops.table_sum import check_table_of, edge_rows
-from torchmdnet.ops.vector_attention import head_sums
+from torchmdnet.ops.vector_attention import check_heads, head_sums
 
 __all__ = ["table_scalar_attention", "table_scalar_attention_reference"]
 
@@ -50,10 +50,7 @@ def _check(inputs: ScalarAttentionInput, graph: Graph, num_heads: int) -> None:
     for name, value in inputs._asdict().items():
         if value.shape != (num_atoms, channels):
             raise ValueError(f"want {name} {(num_atoms, channels)}, not {tuple(value.shape)}")
-    if num_heads < 1 or channels % num_heads:
-        raise ValueError(
-            f"the number of channels must be a multiple of num_heads; got {channels} channels and {num_heads} heads"
-        )
+    check_heads(channels, num_heads)
 
 
 def table_scalar_attention_reference(

@@ -79,6 +79,14 @@ def edge_attention(
     return summed[:, 0], summed[:, 1:]
 
 
+def check_heads(channels: int, num_heads: int) -> None:
+    """Refuse channels that heads cannot share evenly."""
+    if num_heads < 1 or channels % num_heads:
+        raise ValueError(
+            f"the number of channels must be a multiple of num_heads; got {channels} channels and {num_heads} heads"
+        )
+
+
 def head_sums(x: Tensor, num_heads: int) -> Tensor:
     """Sum over the channels of each head. (E, C) -> (E, heads)"""
     return x.unflatten(-1, (num_heads, -1)).sum(-1)
