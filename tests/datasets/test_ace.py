@@ -81,7 +81,7 @@ def test_a_folder_stands_for_its_files_sorted_by_name(tmp_path: Path) -> None:
 
 
 def test_the_store_lies_below_root(tmp_path: Path) -> None:
-    Ace(tmp_path / "store", write_ace(tmp_path / "a.h5", WATER))
+    Ace(tmp_path / "store", paths=write_ace(tmp_path / "a.h5", WATER))
     assert [path.name.split("-")[0] for path in (tmp_path / "store" / "processed").iterdir() if path.is_dir()] == [
         "Ace"
     ]

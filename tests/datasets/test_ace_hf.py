@@ -161,3 +161,8 @@ def test_the_missing_package_is_named(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
     with pytest.raises(ModuleNotFoundError, match=r"AceHF needs the package datasets .* 'torchmdnet\[hf\]'"):
         AceHF(paths=path)
+
+
+def test_the_message_of_a_data_set_that_is_not_there_is_short(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"AceHF: the data set .* cannot be fetched: Unable to find '.*'$"):
+        AceHF(tmp_path, paths="nothing_here")

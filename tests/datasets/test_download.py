@@ -25,8 +25,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 
 def names(folder: Path) -> set[str]:
-    """Files in a folder but for locks."""
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    """Files in a folder but for locks and records."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".") and path.suffix != ".sha256"}
 
 
 def test_the_file_arrives_whole(server: FileServer, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def test_only_records_of_the_theory_are_taken(tmp_path: Path) -> None:
         {"deltaE": "3"},
     )
     assert kcal_per_mol(GenentechTorsions(tmp_path)) == [1, 3]
-    assert kcal_per_mol(GenentechTorsions(tmp_path, "HF")) == [0, 2, 3]
-    assert GenentechTorsions(tmp_path, "HF").frame_name(1) == f"{FILE.name}, frame 2"
+    assert kcal_per_mol(GenentechTorsions(tmp_path, theory="HF")) == [0, 2, 3]
+    assert GenentechTorsions(tmp_path, theory="HF").frame_name(1) == f"{FILE.name}, frame 2"
 
 
 def test_the_energy_can_be_another_item(tmp_path: Path) -> None:

@@ -85,6 +85,49 @@ def test_fetches_an_archive_once_for_all_its_files(server: FileServer, tmp_path:
     assert len(server.asked) == 1
 
 
+def test_another_address_is_tried_where_the_first_refuses(server: FileServer, tmp_path: Path) -> None:
+    file = PublishedFile("a.txt", f"{server.address}/gone.txt", mirror=server.url("a.txt", TABLE))
+    assert len(PublishedDataset(tmp_path, [file], read)) == 4
+    assert [path for path, _ in server.asked] == ["/gone.txt", "/a.txt"]
+
+
+def test_all_addresses_and_all_missing_files_are_told(server: FileServer, tmp_path: Path) -> None:
+    files = [PublishedFile(f"{name}.txt", f"{server.address}/{name}", mirror=f"{server.address}/m") for name in "abc"]
+    message = (
+        rf"a\.txt is not at .* cannot be fetched from {server.address}/a: .*; nor from {server.address}/m; missing "
+    )
+    with pytest.raises(FileNotFoundError, match=message + r"too: b\.txt, c\.txt$"):
+        PublishedDataset(tmp_path, files, read)
+
+
+def test_a_fetched_file_that_changes_before_it_is_read_is_told(server: FileServer, tmp_path: Path) -> None:
+    url = server.url("a.txt", TABLE)
+    Helium(tmp_path, url)
+    (tmp_path / "raw" / "a.txt").write_bytes(TABLE + b"\n4 0 0 -5")
+    with pytest.raises(
+        DatasetError, match=r"a\.txt has sha256:.* was fetched and noted in a\.txt\.sha256: remove both"
+    ):
+        Helium(tmp_path, url)
+    (tmp_path / "raw" / "a.txt.sha256").unlink()
+    assert len(Helium(tmp_path, url)) == 5
+
+
+def test_a_fetched_archive_that_changes_before_it_is_unpacked_is_told(server: FileServer, tmp_path: Path) -> None:
+    write_archive(tmp_path / "packed.zip", "a.txt")
+    files = [PublishedFile("a.txt", server.url("p.zip", (tmp_path / "packed.zip").read_bytes()), "p.zip")]
+    PublishedDataset(tmp_path / "data", files, read)
+    raw = tmp_path / "data" / "raw"
+    (raw / "a.txt").unlink()
+    write_archive(raw / "p.zip", "a.txt", "b.txt")
+    with pytest.raises(DatasetError, match=r"p\.zip has sha256:"):
+        PublishedDataset(tmp_path / "data", files, read)
+
+
+def test_a_file_of_the_users_own_has_no_record(folder: Path) -> None:
+    Helium(folder)
+    assert not list((folder / "raw").glob("*.sha256"))
+
+
 def write_archive(path: Path, *members: str) -> None:
     """A zip archive with the table under several names."""
     with zipfile.ZipFile(path, "w") as packed:

@@ -54,13 +54,13 @@ def test_lengths_energies_and_gradients_are_converted(tmp_path: Path) -> None:
 )
 def test_each_version_has_its_file(tmp_path: Path, version: Any, name: str) -> None:
     write_groups(tmp_path / "raw" / name, {"water": spice_group(2)})
-    assert len(SPICE(tmp_path, version)) == 2
+    assert len(SPICE(tmp_path, version=version)) == 2
 
 
 def test_versions_live_side_by_side(tmp_path: Path) -> None:
     write_spice(tmp_path, "1.1.3", water=spice_group(2))
     write_spice(tmp_path, "2.0.1", water=spice_group(3))
-    assert [len(SPICE(tmp_path, version)) for version in ("1.1.3", "2.0.1", "1.1.3")] == [2, 3, 2]
+    assert [len(SPICE(tmp_path, version=version)) for version in ("1.1.3", "2.0.1", "1.1.3")] == [2, 3, 2]
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,12 @@ class Ace(StoredDataset):
     def __init__(
         self,
         root: str | Path | None = None,
-        paths: Paths | None = None,
-        *,
-        max_gradient: float | None = None,
-        subsample_molecules: int = 1,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        paths: Paths | None = None,
+        max_gradient: float | None = None,
+        subsample_molecules: int = 1,
     ) -> None:
         if isinstance(subsample_molecules, bool) or not isinstance(subsample_molecules, int) or subsample_molecules < 1:
             raise ValueError(

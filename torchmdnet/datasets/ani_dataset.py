@@ -37,7 +37,6 @@ class AniDataset(PublishedDataset):
         self,
         root: str | Path,
         transform: Callable[[Data], Data] | None = None,
-        *,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
     ) -> None:

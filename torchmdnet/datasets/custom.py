@@ -58,12 +58,12 @@ class Custom(StoredDataset):
         energyglob: Files | None = None,
         forceglob: Files | None = None,
         preload_memory_limit: int = 1024,
-        *,
-        energy_unit: str = "eV",
-        length_unit: str = "Ang",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        *,
+        energy_unit: str = "eV",
+        length_unit: str = "Ang",
     ) -> None:
         globs = {
             "coord_files": coordglob,

@@ -1,6 +1,5 @@
 """Fetching published data files: resumed, verified, with a progress bar, and in place only when whole."""
 
-import hashlib
 import logging
 import re
 import time
@@ -12,6 +11,8 @@ from filelock import FileLock
 from requests import Response
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
+
+from torchmdnet.datasets.fetch_record import digest_of_file, record_of, recorded_checksum, write_record
 
 __all__ = ["download"]
 
@@ -34,6 +35,8 @@ class _Wanted(NamedTuple):
     path: Path
     checksum: str | None
     size: int | None
+    recorded: str | None = None
+    """What an earlier fetch has noted, where no checksum is published."""
 
     @property
     def partial(self) -> Path:
@@ -68,6 +71,7 @@ def download(url: str, path: Path, *, checksum: str | None = None, size: int | N
 
     Bytes are collected in ``path.partial``. A transfer that breaks off is taken up where it ended, in this run or in
     a later one, where the server can do that and still has the same version. Of several processes one fetches.
+    Without a published checksum the file's SHA-256 is noted in ``path.sha256``, and a later fetch has to agree with it.
 
     Args:
         url: an http or https address.
@@ -82,7 +86,7 @@ def download(url: str, path: Path, *, checksum: str | None = None, size: int | N
     if checksum is not None and checksum.partition(":")[0] not in ALGORITHMS:
         raise ValueError(f"checksum is {checksum!r}; 'ALGORITHM:HEX' with one of {', '.join(ALGORITHMS)} was expected")
     path.parent.mkdir(parents=True, exist_ok=True)
-    wanted = _Wanted(url, path, checksum, size)
+    wanted = _Wanted(url, path, checksum, size, recorded=recorded_checksum(path) if checksum is None else None)
     with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.is_file():
             try:
@@ -124,6 +128,8 @@ def _fetch(wanted: _Wanted) -> None:
         raise _RefusedError(fault)
     wanted.version.unlink(missing_ok=True)
     wanted.partial.replace(wanted.path)
+    if wanted.checksum is None:
+        write_record(wanted.path)
 
 
 def _collected(wanted: _Wanted) -> int:
@@ -211,13 +217,12 @@ def _find_fault(wanted: _Wanted) -> str | None:
         return "the server sent an empty file"
     if wanted.size is not None and received != wanted.size:
         return f"{received} bytes arrived, but {wanted.size} are published"
-    if wanted.checksum is None:
+    known = wanted.checksum or wanted.recorded
+    if known is None:
         return None
-    algorithm, _, expected = wanted.checksum.partition(":")
-    with wanted.partial.open("rb") as stream:
-        digest = hashlib.new(algorithm, usedforsecurity=False)
-        while part := stream.read(1 << 22):
-            digest.update(part)
-    if digest.hexdigest() != expected.lower():
-        return f"its {algorithm} checksum is {digest.hexdigest()}, but {expected} is published"
-    return None
+    algorithm, _, expected = known.partition(":")
+    digest = digest_of_file(wanted.partial, algorithm)
+    if digest == expected.lower():
+        return None
+    source = "is published" if wanted.checksum else f"was noted in {record_of(wanted.path)} at an earlier fetch"
+    return f"its {algorithm} checksum is {digest}, but {expected} {source}"

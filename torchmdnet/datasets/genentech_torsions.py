@@ -19,6 +19,7 @@ FILE = PublishedFile(
     "QM_MM_Gas_Phase_Torsion_Scan_Individual_Results_with_CCSD_T_CBS_baseline.sdf",
     "https://pubs.acs.org/doi/suppl/10.1021/acs.jcim.6b00614/suppl_file/ci6b00614_si_002.zip",
     archive="ci6b00614_si_002.zip",
+    mirror="https://github.com/Acellera/sellers/raw/main/ci6b00614_si_002.zip",
 )
 THEORY_ITEM = "MinMethod"
 BLOCK_FRAMES = 1024
@@ -28,7 +29,8 @@ class GenentechTorsions(PublishedDataset):
     """Torsion scans (Sellers, James, Gobbi, J. Chem. Inf. Model. 57, 1265 (2017), doi:10.1021/acs.jcim.6b00614).
 
     Samples have y in eV, from kcal/mol in the file. The publisher's server may answer programs with a web page for
-    people: then fetch the archive with a browser and put it into ``root/raw``.
+    people; then the copy that TorchMD-NET uses is fetched. Where that fails too, fetch the archive with a browser and
+    put it into ``root/raw``.
 
     Args:
         root: folder of the data set.
@@ -44,12 +46,12 @@ class GenentechTorsions(PublishedDataset):
     def __init__(
         self,
         root: str | Path,
-        theory: str = "CCSD_T_CBS_MP2",
-        *,
-        energy_field: str = "deltaE",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        *,
+        theory: str = "CCSD_T_CBS_MP2",
+        energy_field: str = "deltaE",
     ) -> None:
         super().__init__(
             root,

@@ -82,7 +82,8 @@ def load_table(name: str, *, files: Sequence[str] | None, split: str, dataset: s
     try:
         return Table(package.load_dataset(name, data_files=None if files is None else list(files), split=split))
     except (FileNotFoundError, ConnectionError) as error:
-        raise FileNotFoundError(f"{dataset}: the data set {name!r} cannot be fetched: {error}") from error
+        reason = str(error).partition(" with any supported extension")[0]  # some hundred of them follow
+        raise FileNotFoundError(f"{dataset}: the data set {name!r} cannot be fetched: {reason}") from error
     except (ValueError, package.exceptions.DatasetsError) as error:
         raise DatasetError(f"{dataset}: the split {split!r} of {name!r} cannot be read: {error}") from error
 

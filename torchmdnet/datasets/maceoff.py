@@ -16,6 +16,7 @@ VERSIONS: dict[str, PublishedFile] = {
         "maceoff/1.0/train_large_neut_no_bad_clean.xyz",
         "https://api.repository.cam.ac.uk/server/api/core/bitstreams/b185b5ab-91cf-489a-9302-63bfac42824a/content",
         archive="maceoff/1.0/train_large_neut_no_bad_clean.tar.gz",
+        mirror="https://www.repository.cam.ac.uk/bitstreams/b185b5ab-91cf-489a-9302-63bfac42824a/download",
     ),
 }
 """The file of each version."""
@@ -42,12 +43,11 @@ class MACEOFF(PublishedDataset):
     def __init__(
         self,
         root: str | Path,
-        version: str = "1.0",
-        *,
-        max_gradient: float | None = None,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        version: str = "1.0",
+        max_gradient: float | None = None,
     ) -> None:
         # YAML reads 1.0 as a number
         file = VERSIONS.get(str(version))

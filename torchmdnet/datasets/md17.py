@@ -96,11 +96,11 @@ class MD17(PublishedDataset):
         root: str | Path,
         molecules: str | Sequence[str] | None = None,
         train: bool | None = None,
-        *,
-        energy_unit: str = "eV",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        *,
+        energy_unit: str = "eV",
     ) -> None:
         names = molecule_names(molecules, MOLECULES, dataset="MD17", spellings=SPELLINGS)
         units = file_units(energy_unit, "Ang")

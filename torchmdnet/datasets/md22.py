@@ -56,11 +56,11 @@ class MD22(PublishedDataset):
         self,
         root: str | Path,
         molecules: str | Sequence[str] | None = None,
-        *,
-        energy_unit: str = "eV",
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        *,
+        energy_unit: str = "eV",
     ) -> None:
         names = molecule_names(molecules, MOLECULES, dataset="MD22", spellings=SPELLINGS)
         units = file_units(energy_unit, "Ang")

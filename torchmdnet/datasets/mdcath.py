@@ -57,8 +57,12 @@ class MDCATH(PublishedDataset):
     def __init__(
         self,
         root: str | Path,
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        source_file: str = "mdcath_source.h5",
+        file_basename: str = "mdcath_dataset",
         numAtoms: int | None = 5000,
-        *,
         numNoHAtoms: int | None = None,
         numResidues: int | None = 1000,
         temperatures: str | int | Sequence[str | int] = ("348",),
@@ -69,12 +73,8 @@ class MDCATH(PublishedDataset):
         alpha_beta_coil: Sequence[float] | None = None,
         solid_ss: float | None = None,
         numFrames: int | None = None,
-        source_file: str = "mdcath_source.h5",
-        file_basename: str = "mdcath_dataset",
+        *,
         energy_unit: str = "eV",
-        transform: Callable[[Data], Data] | None = None,
-        pre_transform: Callable[[Data], Data] | None = None,
-        pre_filter: Callable[[Data], bool] | None = None,
     ) -> None:
         if not root:
             raise ValueError("MDCATH: dataset_root is missing; give the folder that has, or will have, its files")

@@ -1,5 +1,6 @@
 """What the published data sets have in common: files with addresses, looked for in place and fetched if not there."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,12 +9,15 @@ from torch_geometric.data import Data
 
 from torchmdnet.datasets.archive import extract
 from torchmdnet.datasets.download import download
+from torchmdnet.datasets.fetch_record import check_record
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.preparation import Preparation
 from torchmdnet.datasets.store_build import StoreRequest
 from torchmdnet.datasets.stored_dataset import StoredDataset
 
 __all__ = ["PublishedDataset", "PublishedFile"]
+
+log = logging.getLogger(__name__)
 
 
 class PublishedFile(NamedTuple):
@@ -29,6 +33,8 @@ class PublishedFile(NamedTuple):
     """``"md5:HEX"`` or ``"sha256:HEX"`` of what ``url`` gives; None where the publisher states none."""
     size: int | None = None
     """Bytes of what ``url`` gives, if published."""
+    mirror: str | None = None
+    """Another address of the same, tried where the first one refuses."""
 
 
 class PublishedDataset(StoredDataset):
@@ -54,7 +60,7 @@ class PublishedDataset(StoredDataset):
         ValueError: ``root`` is missing.
         TypeError: ``transform``, ``pre_transform`` or ``pre_filter`` cannot be called.
         FileNotFoundError: a file is not there and cannot be fetched.
-        DatasetError: a file has faults.
+        DatasetError: a file has faults, or is no longer what was fetched.
     """
 
     def __init__(
@@ -82,7 +88,7 @@ class PublishedDataset(StoredDataset):
                 dataset=name,
                 arguments={**(arguments or {}), **preparation.identity()},
                 sources=paths,
-                read=lambda: preparation.apply(read(paths)),
+                read=lambda: preparation.apply(_read_checked(paths, read)),
                 folder=folder / "processed",
                 metadata=lambda: {} if atomref is None else {"atomref": _table(atomref)},
             ),
@@ -90,6 +96,13 @@ class PublishedDataset(StoredDataset):
         )
         self.energy_unit = energy_unit
         self.length_unit = length_unit
+
+
+def _read_checked(paths: Sequence[Path], read: Callable[[Sequence[Path]], Iterator[Frames]]) -> Iterator[Frames]:
+    """Frames of files that are what was once fetched."""
+    for path in paths:
+        check_record(path)
+    yield from read(paths)
 
 
 def _table(atomref: Mapping[int, float]) -> list[float]:
@@ -102,18 +115,41 @@ def _find_or_fetch(folder: Path, files: Sequence[PublishedFile | Path]) -> list[
     published = [file for file in files if isinstance(file, PublishedFile)]
     missing = [file for file in published if _find(folder, file.name) is None]
     archives: dict[str, list[PublishedFile]] = {}
-    for file in missing:
+    for number, file in enumerate(missing):
         if file.archive is None:
-            download(file.url, raw / file.name, checksum=file.checksum, size=file.size)
+            _fetch(file, raw / file.name, others=[other.name for other in missing[number + 1 :]])
         else:
             archives.setdefault(file.archive, []).append(file)
     for archive, members in archives.items():
         packed = _find(folder, archive)
         if packed is None:
             packed = raw / archive
-            download(members[0].url, packed, checksum=members[0].checksum, size=members[0].size)
+            _fetch(members[0], packed)
+        else:
+            check_record(packed)
         extract(packed, [member.name for member in members], raw)
     return [file if isinstance(file, Path) else _find(folder, file.name) or raw / file.name for file in files]
+
+
+def _fetch(file: PublishedFile, path: Path, *, others: Sequence[str] = ()) -> None:
+    """Fetch what ``file.url`` gives, or ``file.mirror`` in its stead; ``others`` are missing as well."""
+    try:
+        download(file.url, path, checksum=file.checksum, size=file.size)
+    except FileNotFoundError as error:
+        if file.mirror is not None and _is_fetched(file.mirror, path, file):
+            return
+        also = [f"nor from {file.mirror}"] if file.mirror else []
+        also += [f"missing too: {', '.join(others)}"] if others else []
+        raise FileNotFoundError("; ".join([str(error), *also])) from error
+
+
+def _is_fetched(url: str, path: Path, file: PublishedFile) -> bool:
+    """Whether another address gives the file."""
+    try:
+        download(url, path, checksum=file.checksum, size=file.size)
+    except FileNotFoundError as error:
+        log.info("%s", error)
+    return path.is_file()
 
 
 def _find(folder: Path, name: str) -> Path | None:

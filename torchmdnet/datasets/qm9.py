@@ -102,9 +102,9 @@ class QM9(PublishedDataset):
     def __init__(
         self,
         root: str | Path,
+        transform: Callable[[Data], Data] | None = None,
         label: str | None = None,
         *,
-        transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
     ) -> None:

@@ -52,11 +52,10 @@ class QM9q(PublishedDataset):
     def __init__(
         self,
         root: str | Path,
-        paths: str | Path | Sequence[str | Path] | None = None,
-        *,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        paths: str | Path | Sequence[str | Path] | None = None,
     ) -> None:
         super().__init__(
             root,

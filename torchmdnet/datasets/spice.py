@@ -16,12 +16,26 @@ def _file(version: str, url: str, *, checksum: str | None = None, size: int | No
     return PublishedFile(f"spice/{version}/{url.rpartition('/')[2]}", url, checksum=checksum, size=size)
 
 
+# Sums of 1.1.1 to 1.1.3: as listed beside the addresses of these records in public code, which has Zenodo's of 1.1.4.
 VERSIONS: dict[str, PublishedFile] = {
     "1.0": _file("1.0", "https://github.com/openmm/spice-dataset/releases/download/1.0/SPICE.hdf5"),
     "1.1": _file("1.1", "https://github.com/openmm/spice-dataset/releases/download/1.1/SPICE.hdf5"),
-    "1.1.1": _file("1.1.1", "https://zenodo.org/records/7258940/files/SPICE-1.1.1.hdf5"),
-    "1.1.2": _file("1.1.2", "https://zenodo.org/records/7338495/files/SPICE-1.1.2.hdf5", size=10437210062),
-    "1.1.3": _file("1.1.3", "https://zenodo.org/records/7606550/files/SPICE-1.1.3.hdf5"),
+    "1.1.1": _file(
+        "1.1.1",
+        "https://zenodo.org/records/7258940/files/SPICE-1.1.1.hdf5",
+        checksum="md5:5411e7014c6d18ff07d108c9ad820b53",
+    ),
+    "1.1.2": _file(
+        "1.1.2",
+        "https://zenodo.org/records/7338495/files/SPICE-1.1.2.hdf5",
+        checksum="md5:a2b5ae2d1f72581040e1cceb20a79a33",
+        size=10437210062,
+    ),
+    "1.1.3": _file(
+        "1.1.3",
+        "https://zenodo.org/records/7606550/files/SPICE-1.1.3.hdf5",
+        checksum="md5:be93706b3bb2b2e327b690b185905856",
+    ),
     "1.1.4": _file(
         "1.1.4",
         "https://zenodo.org/records/8222043/files/SPICE-1.1.4.hdf5",
@@ -62,14 +76,13 @@ class SPICE(PublishedDataset):
     def __init__(
         self,
         root: str | Path,
-        version: str = "1.1.3",
-        *,
-        subsets: str | Sequence[str] | None = None,
-        max_gradient: float | None = None,
-        subsample_molecules: int = 1,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
+        version: str = "1.1.3",
+        subsets: str | Sequence[str] | None = None,
+        max_gradient: float | None = None,
+        subsample_molecules: int = 1,
     ) -> None:
         # YAML reads 1.1 as a number
         file = VERSIONS.get(str(version))
