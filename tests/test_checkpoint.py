@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import sys
+import types
 import zipfile
 
 import numpy as np
@@ -87,6 +89,22 @@ def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"hostile\.ckpt' holds more than tensors and plain values \(posix\.system\)"):
         load_model(tmp_path / "hostile.ckpt")
     assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_states_of_callbacks_under_their_class_do_not_keep_a_file_from_loading(write_checkpoint, monkeypatch, is_zip):
+    """As Lightning wrote them before 1.5; the classes are not imported."""
+    path, model = write_checkpoint()
+    content = torch.load(path, weights_only=True) | {"callbacks": {}}
+    for module, name in (("model_checkpoint", "ModelCheckpoint"), ("early_stopping", "EarlyStopping")):
+        kind = type(name, (), {"__module__": f"pytorch_lightning.callbacks.{module}"})
+        stub = types.ModuleType(kind.__module__)
+        setattr(stub, name, kind)
+        monkeypatch.setitem(sys.modules, kind.__module__, stub)
+        content["callbacks"][kind] = {"best_model_score": torch.tensor(1.0), "patience": 30}
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
+    monkeypatch.undo()
+    torch.testing.assert_close(load_model(path)(Z, POS)[0], model(Z, POS)[0])
 
 
 def test_a_hostile_bare_pickle_is_refused(tmp_path, monkeypatch):

@@ -161,6 +161,13 @@ class TestIgnoredInputs:
             warnings.simplefilter("error")
             model(Z, POS, BATCH, q=charge)
 
+    def test_a_spin_is_told_after_a_charge(self) -> None:
+        model = small_model("equivariant-transformer")
+        with pytest.warns(UserWarning, match="ignores the charges q"):
+            model(Z, POS, BATCH, q=torch.ones(2))
+        with pytest.warns(UserWarning, match="ignores the spins s"):
+            model(Z, POS, BATCH, s=torch.ones(2))
+
     def test_a_charge_of_zero_is_no_matter(self) -> None:
         small_model("equivariant-transformer")(Z, POS, BATCH, q=torch.zeros(2))
 

@@ -27,6 +27,17 @@ ModelFile = str | PathLike[str]
 _EXTRA_ARGUMENTS = {"prior_args", "check_errors", "format_version"}
 
 
+class _FormerKey:
+    """What stands for a class that a file names and does not need."""
+
+
+_FORMER_KEYS: list[Any] = [
+    (_FormerKey, f"pytorch_lightning.callbacks.{name}")
+    for name in ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping")
+]
+"""Lightning before 1.5 kept the state of a callback under its class, which is not imported here."""
+
+
 def load_checkpoint(filepath: ModelFile, *, compatibility_load: bool | None = None) -> dict[str, Any]:
     """The content of a checkpoint file, with options under today's names; ``weights`` are those of its ``state_dict``
     under today's names and in today's order, as a :class:`torchmdnet.potential.TorchMD_Net` takes them.
@@ -62,7 +73,8 @@ def _read(filepath: ModelFile) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # refused or read all the same
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_FORMER_KEYS):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         if named is None:

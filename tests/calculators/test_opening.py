@@ -52,6 +52,13 @@ def test_options_for_a_built_model_are_refused(model: TorchMD_Net) -> None:
         open_model(model, device="cpu", dtype=None, derivative=True)
 
 
+def test_a_cap_on_neighbours_is_accepted_and_has_no_effect(model: TorchMD_Net) -> None:
+    capped = open_model(model, device="cpu", dtype=None, max_num_neighbors=1)
+    z, pos = torch.tensor([6, 1, 1, 1]), torch.eye(4, 3, dtype=torch.float64)
+    plain = open_model(model, device="cpu", dtype=None)
+    assert torch.equal(capped.compute(z, pos).energy, plain.compute(z, pos).energy)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.ckpt"):
         open_model(tmp_path / "nothing.ckpt", device="cpu", dtype=None)

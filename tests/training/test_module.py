@@ -27,6 +27,13 @@ def labels(module, batch):
     return energy - batch.y, forces - batch.neg_dy
 
 
+def test_the_module_itself_is_called_as_its_model_is(make, batch):
+    module = make().eval()
+    arguments = (batch.z, batch.pos, batch.batch, 9 * torch.eye(3, dtype=torch.float64))
+    for ours, models in zip(module(*arguments), module.model(*arguments), strict=True):
+        assert torch.equal(ours, models)
+
+
 def test_loss_is_the_weighted_mean_of_squares(make, batch):
     module = make(y_weight=0.3, neg_dy_weight=0.7)
     energy, forces = labels(module, batch)

@@ -71,6 +71,7 @@ def open_model(
         skin: Å; neighbour lists are reused until an atom has moved half of it, as in
             :func:`torchmdnet.neighbors.use_skin`. Saves time on a GPU alone.
         **options: Options that replace those in the file, as in :func:`torchmdnet.checkpoint.load_model`.
+            ``max_num_neighbors`` is accepted for a model, too, and has no effect.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -82,6 +83,7 @@ def open_model(
     if not 0 <= skin < math.inf:
         raise ValueError(f"skin: got {skin}, expected a length in Å, 0 for none")
     if isinstance(source, (TorchMD_Net, Ensemble)):
+        options.pop("max_num_neighbors", None)  # of no effect on a file either: neighbour lists have no limit
         if options:
             raise ValueError(f"'{next(iter(options))}' applies to checkpoints; a model that is built has its options")
         model: TorchMD_Net | Ensemble = copy.deepcopy(source).to(device)

@@ -45,13 +45,13 @@ class CFConv(TabulatedLayer):
 
     def _reduced(self, x: Tensor, graph: Graph, radial: RadialInput) -> Tensor:
         """The filtered neighbours, brought together. (N, F) -> (N, F)"""
-        weights, count = self.weights(radial), graph.row_ptr.diff()
+        weights = self.weights(radial)
         if isinstance(weights, TableWeights):
             # Under autocast, linear maps give numbers of lower precision.
             total = table_sum(weights.table, weights.s, x=x.to(weights.table.dtype), graph=graph)
-            return from_sums(total, count, op=self.aggr)
+            return total if self.aggr == "add" else from_sums(total, graph.row_ptr.diff(), op=self.aggr)
         message = weights.index_select(0, graph.pair) * x.index_select(0, graph.sender)
-        return reduce_rows(message, graph.receiver, x.shape[0], op=self.aggr, count=count)
+        return reduce_rows(message, graph.receiver, x.shape[0], op=self.aggr, count=graph.row_ptr.diff())
 
     def distance_weights(self, functions: DistanceFunctions) -> Tensor:
         """Weight of each channel for each distance. -> (P, F)"""
@@ -107,8 +107,8 @@ class TorchMD_GN(Representation, TabulatedRadial):  # noqa: N801  the public nam
         max_z: Atomic numbers are below this.
         max_num_neighbors: Ignored: there is no cap on neighbours.
         aggr: 'add', or TorchMD-NET's 'mean' (one more than the neighbours divides) and 'max' (nothing below zero).
-        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
         dtype: Type of the weights.
+        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
 
     Raises:
         ValueError: A name or a number is out of range.
@@ -129,8 +129,8 @@ class TorchMD_GN(Representation, TabulatedRadial):  # noqa: N801  the public nam
         max_z: int = 100,
         max_num_neighbors: int = 32,
         aggr: str = "add",
-        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
     ) -> None:
         super().__init__()
         if aggr not in AGGREGATIONS:

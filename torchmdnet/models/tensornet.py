@@ -12,7 +12,7 @@ from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.atomwise import atomwise
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.radial import radial_basis
-from torchmdnet.nn.radial_tables import TableCoordinate, radial_message
+from torchmdnet.nn.radial_tables import radial_message
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.so3_convention import check_so3_convention, embedding_graph
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
@@ -58,8 +58,8 @@ class TensorNet(Representation, TabulatedRadial):
         equivariance_invariance_group: 'O(3)', or 'SO(3)' to tell mirror images apart.
         so3_convention: Release of TorchMD-NET whose SO(3) model this is, '2.x' or '3.x': they are mirror images.
         static_shapes: Has no effect here: see :func:`torchmdnet.neighbors.use_static_shapes`.
-        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
         dtype: Type of the weights.
+        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
 
     Raises:
         ValueError: A name or a number is out of range.
@@ -81,8 +81,8 @@ class TensorNet(Representation, TabulatedRadial):
         max_z: int = 128,
         equivariance_invariance_group: str = "O(3)",
         static_shapes: bool = True,
-        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
         so3_convention: str = "2.x",
     ) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class TensorNet(Representation, TabulatedRadial):
         radial = self.radial_input(graph, second_derivatives=second_derivatives)
         kappa = None if system.q is None else charge_factor(system.q, system.batch, self.linear.weight.dtype)
         seen = embedding_graph(graph, group=self.group, convention=self.so3_convention)
-        saves_memory = isinstance(radial, TableCoordinate) and not second_derivatives and self.is_frozen()
+        saves_memory = not second_derivatives and self.is_frozen(radial)
         x = self.tensor_embedding.surroundings(system.z, seen, radial=radial)
         # Native passes over the atoms need no blocks: they store nothing in between.
         if saves_memory and not is_fused(x, list(self.tensor_embedding.linears_tensor)):

@@ -101,8 +101,8 @@ class TorchMD_T(Representation, TabulatedRadial):  # noqa: N801  the public name
         cutoff_upper: Å.
         max_z: Atomic numbers are below this.
         max_num_neighbors: Ignored: there is no cap on neighbours.
-        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
         dtype: Type of the weights.
+        box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
 
     Raises:
         ValueError: A name or a number is out of range.
@@ -124,8 +124,8 @@ class TorchMD_T(Representation, TabulatedRadial):  # noqa: N801  the public name
         cutoff_upper: float = 5.0,
         max_z: int = 100,
         max_num_neighbors: int = 32,
-        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
     ) -> None:
         super().__init__()
         check_attention(hidden_channels, num_heads=num_heads, distance_influence=distance_influence)

@@ -8,6 +8,7 @@ from torchmdnet.graph import System
 from torchmdnet.nn.gated_block import safe_norm
 from torchmdnet.nn.representation import AtomFeatures
 from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.outputs.network_head import PropertyHead
 from torchmdnet.outputs.scalar import EquivariantScalar, Scalar, through_gated_network
 
 __all__ = [
@@ -27,10 +28,9 @@ def centered_positions(system: System, atomic_mass: Tensor) -> Tensor:
     return system.pos - center[system.batch]
 
 
-class DipoleMoment(Scalar):
+class DipoleMoment(PropertyHead, Scalar):
     r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) \|` for each system."""
 
-    allow_prior_model = False
     is_sum = False
     atomic_mass: Tensor
 
@@ -45,10 +45,9 @@ class DipoleMoment(Scalar):
         return safe_norm(x, dim=-1).unsqueeze(-1)
 
 
-class EquivariantDipoleMoment(EquivariantScalar):
+class EquivariantDipoleMoment(PropertyHead, EquivariantScalar):
     r""":math:`\| \sum_i x_i (r_i - r_\mathrm{com}) + v_i \|` for each system (Schütt et al. 2021, PaiNN)."""
 
-    allow_prior_model = False
     is_sum = False
     atomic_mass: Tensor
 

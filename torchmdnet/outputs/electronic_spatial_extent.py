@@ -6,15 +6,15 @@ from torch import Tensor, nn
 from torchmdnet.elements import ATOMIC_MASSES
 from torchmdnet.nn.representation import AtomFeatures
 from torchmdnet.outputs.dipole_moment import centered_positions
+from torchmdnet.outputs.network_head import PropertyHead
 from torchmdnet.outputs.scalar import Scalar
 
 __all__ = ["ElectronicSpatialExtent", "EquivariantElectronicSpatialExtent"]
 
 
-class ElectronicSpatialExtent(Scalar):
+class ElectronicSpatialExtent(PropertyHead, Scalar):
     r""":math:`\sum_i x_i \, |r_i - r_\mathrm{com}|^2` for each system."""
 
-    allow_prior_model = False
     atomic_mass: Tensor
 
     def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:

@@ -9,11 +9,11 @@ from torch import nn
 from torchmdnet.nn.activations import activation_class
 from torchmdnet.outputs.output_model import OutputModel
 
-__all__ = ["NetworkHead"]
+__all__ = ["NetworkHead", "PropertyHead"]
 
 
 class NetworkHead(OutputModel):
-    """A head around one network, made of the arguments that all heads of TorchMD-NET share, in their order.
+    """A head around one network, made of the arguments that TorchMD-NET's heads of energies have, in their order.
 
     Args:
         hidden_channels: Channels C of the features.
@@ -46,3 +46,29 @@ class NetworkHead(OutputModel):
     @abstractmethod
     def create_network(self, hidden_channels: int, activation: type[nn.Module]) -> None:
         """Make the modules and buffers, in any type."""
+
+
+class PropertyHead(NetworkHead):
+    """A head of something else than an energy, to which no prior is added: in TorchMD-NET the constructors of these
+    have no ``allow_prior_model``, so that it has no place among their arguments here. It may still be given by name.
+
+    Args:
+        hidden_channels, activation, reduce_op, dtype, static_shapes, **options: As of :class:`NetworkHead`.
+    """
+
+    allow_prior_model = False
+
+    def __init__(
+        self,
+        hidden_channels: int,
+        activation: str = "silu",
+        reduce_op: str = "add",
+        dtype: torch.dtype = torch.float32,
+        static_shapes: bool = False,
+        *,
+        allow_prior_model: bool | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            hidden_channels, activation, allow_prior_model, reduce_op, dtype, static_shapes=static_shapes, **options
+        )

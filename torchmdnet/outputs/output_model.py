@@ -71,8 +71,8 @@ class OutputModel(nn.Module, ABC):
         self._check_options(options)
         if not isinstance(allow_prior_model, bool | None):
             raise TypeError(
-                f"allow_prior_model: got {allow_prior_model!r}, expected true, false or None; in every head it stands "
-                "before reduce_op: give both by name"
+                f"allow_prior_model: got {allow_prior_model!r}, expected true, false or None; in heads of energies it "
+                "stands before reduce_op: give both by name"
             )
         if reduce_op not in REDUCE_OPS:
             raise ValueError(f"reduce_op {reduce_op!r} is not known; choose one of {', '.join(REDUCE_OPS)}")

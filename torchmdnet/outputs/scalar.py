@@ -63,5 +63,6 @@ class EquivariantScalar(NetworkHead):
 
     def pre_reduce(self, features: AtomFeatures) -> Tensor:
         x, v = through_gated_network(self.output_network, features)
-        # Every weight takes part in the result: distributed training waits for the gradient of each of them.
-        return x + v.sum() * 0
+        # Every weight takes part in training: when it is distributed, it waits for the gradient of each of them.
+        is_trained = self.output_network[-1].get_submodule("vec2_proj").get_parameter("weight").requires_grad
+        return x + v.sum() * 0 if is_trained else x

@@ -3,16 +3,16 @@
 from torch import Tensor
 
 from torchmdnet.nn.representation import AtomFeatures
+from torchmdnet.outputs.network_head import PropertyHead
 from torchmdnet.outputs.output_model import reduce_atoms
 from torchmdnet.outputs.scalar import EquivariantScalar, through_gated_network
 
 __all__ = ["EquivariantVectorOutput"]
 
 
-class EquivariantVectorOutput(EquivariantScalar):
+class EquivariantVectorOutput(PropertyHead, EquivariantScalar):
     """Sum of the atoms' vectors, (B, 3): always a sum, whatever ``reduce_op`` the configuration names."""
 
-    allow_prior_model = False
     is_sum = False
     is_differentiable = False
     labels = ("dp", "y")

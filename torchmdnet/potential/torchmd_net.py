@@ -76,7 +76,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         self.derivative = derivative
         self.register_buffer("mean", torch.as_tensor(0.0 if mean is None else mean).reshape(()))
         self.register_buffer("std", torch.as_tensor(1.0 if std is None else std).reshape(()))
-        self._ignored_inputs_told = False
+        self._ignored_inputs_told: set[str] = set()
         # Compiled code cannot read the number of systems from batch, and callers such as OpenMM-ML pass batch alone:
         # they call once before they compile, and the number of that call is the number of the compiled ones.
         self._num_systems_of_last_call: int | None = None
@@ -260,25 +260,25 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
             )
         if not is_compiling:
             self._num_systems_of_last_call = system.num_systems
-            if not self._ignored_inputs_told and not recording.is_captured(system.pos):
+            if not recording.is_captured(system.pos):
                 self._tell_ignored_inputs(system.q, system.s)
         return system
 
     def _tell_ignored_inputs(self, q: Tensor | None, s: Tensor | None) -> None:
-        """Warn once when a charge or spin that is not zero has no effect."""
+        """Warn when a charge or a spin that is not zero has no effect, once of each."""
         model = self.representation_model
         for value, is_used, name, what in (
             (q, model.uses_charge, "uses_charge", "charges q"),
             (s, model.uses_spin, "uses_spin", "spins s"),
         ):
-            if value is None or is_used or not bool(value.any()):
+            if value is None or is_used or name in self._ignored_inputs_told or not bool(value.any()):
                 continue
             users = [key for key, cls in MODELS.items() if getattr(cls, name)]
             warnings.warn(
                 f"{type(model).__name__} ignores the {what}; models that use them: {', '.join(users) or 'none'}",
                 stacklevel=4,
             )
-            self._ignored_inputs_told = True
+            self._ignored_inputs_told.add(name)
 
 
 def _names(modules: Sequence[nn.Module]) -> list[str]:

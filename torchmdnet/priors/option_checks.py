@@ -4,6 +4,9 @@ import math
 from numbers import Real
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 __all__ = ["flag", "number", "positive"]
 
 
@@ -44,4 +47,6 @@ def flag(value: Any, *, prior: str, option: str) -> bool:
 
 def _as_float(value: Any) -> float:
     """The value, NaN if it is no number."""
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:  # in checkpoints, and in attributes of data sets
+        value = value.item()
     return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

@@ -83,6 +83,20 @@ class LNNP(pl.LightningModule):
 
     # ------------------------------------------------------------------------------------------------ one batch
 
+    def forward(
+        self,
+        z: Tensor,
+        pos: Tensor,
+        batch: Tensor | None = None,
+        box: Tensor | None = None,
+        q: Tensor | None = None,
+        s: Tensor | None = None,
+        extra_args: dict[str, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """What ``model`` gives, see :class:`torchmdnet.potential.TorchMD_Net`."""
+        result: tuple[Tensor, Tensor] = self.model(z, pos, batch, box, q, s, extra_args)
+        return result
+
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of one batch."""
         total = self._loss(self._predict(batch, stage="train"), stage="train")
