@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from architectures_worker import PEERS
-from inference import Contestant
+from inference_race import Contestant, order
 from neighbor_race import Process
-from neighbors import line, processor
+from report import Deadline, line, processor
 
 OURS = ("TensorNet", "ET-SPICE")
 
@@ -49,22 +49,23 @@ def pythons_of(options: argparse.Namespace) -> dict[str, str]:
 def run_row(system: str, threads: int, options: argparse.Namespace) -> dict[str, tuple[float, float] | str]:
     """Median seconds and peak bytes of each model, or why there are none."""
     with tempfile.TemporaryDirectory() as folder:
-        field: dict[str, Process] = {
-            name: Contestant("tables", (name, system), f"{folder}/{name}.pt", threads=threads, options=options)
-            for name in OURS
-        }
+        field: dict[str, Process] = {name: Contestant("tables", threads=threads, options=options) for name in OURS}
         for name, python in pythons_of(options).items():
             field[name] = Peer(name, python, system, threads=threads, options=options)
-        return race(field, Path(folder), options)
+        return race(system, field, Path(folder), options)
 
 
-def race(field: dict[str, Process], folder: Path, options: argparse.Namespace) -> dict[str, tuple[float, float] | str]:
+def race(
+    system: str, field: dict[str, Process], folder: Path, options: argparse.Namespace
+) -> dict[str, tuple[float, float] | str]:
     """Prepare all, then measure all in turns."""
     results: dict[str, tuple[float, float] | str] = dict.fromkeys(field, "")
     times: dict[str, list[float]] = {}
     try:
         for name, process in field.items():
-            answer = process.ask("prepare", **({"result": str(folder / "result.npz")} if name in OURS else {}))
+            place = folder / name
+            place.mkdir()
+            answer = process.ask("prepare", **(order((name, system), name, place) if name in OURS else {}))
             if "why" in answer:
                 results[name] = answer["why"]
                 process.stop()
@@ -104,7 +105,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--patience", type=float, default=300.0, help="seconds after which an answer is given up")
     parser.add_argument("--memory", type=float, default=14.0, help="GiB that a process may hold")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.device, options.deadline = "cpu", Deadline(0)
+    return options
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from devices import timed_cpu, until
 from inference_cases import CUTOFF, Atoms, make_system
-from neighbor_worker import timed_cpu, until
 from worker_protocol import peak_bytes, serve
 
 NUMBERS = (1, 8)

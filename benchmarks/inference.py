@@ -1,13 +1,21 @@
 """Time and memory of energy and forces: radial tables, exact path and TorchMD-NET, with the same weights.
 
-Tables are measured twice: as they are, and as TorchScript of the same model, which leaves out Python's work of a call.
-
-    python benchmarks/inference.py --peer-python PEER/bin/python > benchmarks/results/inference.md
+    python benchmarks/inference.py --peer-python PEER/bin/python --output benchmarks/results/inference.md
     python benchmarks/inference.py --systems 24 166 --models TensorNet --threads 1      # a look, in a minute
+    python benchmarks/inference.py --device cuda --peer-python PEER/bin/python --budget 540 --records rows.jsonl
+    python benchmarks/inference.py --device cuda --rehearse --systems 22 --models TensorNet    # without a GPU
+
+On a CPU tables are measured twice: as they are, and as TorchScript of the same model, which leaves out Python's work of
+a call. On a GPU they are measured as they are, in a CUDA graph of the call alone, by the calculator ``External``, which
+replays one too, copies what it is given and what it gives and asks whether all went well, and compiled; TorchMD-NET as
+it is, by its ``External`` with its CUDA graph, and compiled. ``inference_ways.py`` says how.
 
 Each entry of a row has a process of its own; the processes of a row take turns, so that noise meets all of them, and a
-row shows medians. What does not run within ``--memory`` and ``--patience`` is left out, with its reason below the
-table. Differences are the largest of an array, relative to its largest entry.
+row shows medians, on a GPU of times by events over calls back to back. What does not run within ``--memory`` and
+``--patience`` is left out, with its reason below the table. Differences are the largest of an array, relative to its
+largest entry. The report is written anew after each row; ``--records`` keeps the rows, and a later run adds to them
+those that are missing. ``--rehearse`` runs the GPU's benchmark on the CPU, without events and graphs: its code, not its
+numbers.
 """
 
 import argparse
@@ -15,251 +23,110 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from inference_cases import MODELS, SYSTEMS
-from inference_cost import COUNTS, cost
-from inference_worker import KINDS
-from neighbor_race import Process, environment
-from neighbors import line, processor
+from devices import Cuda
+from inference_cases import CUDA_SYSTEMS, MODELS, SYSTEMS
+from inference_race import Row, done_before, make_field, run_row, stop_all
+from inference_tables import cpu_report, cuda_report, shown
+from inference_ways import KINDS, WAYS
+from neighbor_race import environment
+from report import Deadline, Report, command, notes, processor, table
 
 IMPORT = (
     "import json, time; a = time.perf_counter(); import torch; b = time.perf_counter(); "
     "import torchmdnet.models.model; print(json.dumps([b - a, time.perf_counter() - b]))"
 )
-TITLES = {"tables": "tables", "scripted": "scripted", "exact": "exact", "peer": "TorchMD-NET"}
-ONE_THREAD = "one thread"
+CUDA_MODELS = ("TensorNet", "ET-SPICE", "ET-QM9")
+CUDA_OUTPUT = Path(__file__).with_name("results") / "inference_cuda.md"
 
 
-class Entry(NamedTuple):
-    """What one way to run a model took on one system."""
-
-    seconds: float
-    """Median."""
-    first: float
-    """The first call of a process, in seconds."""
-    building: float
-    """Seconds to make tables."""
-    peak: float
-    """Bytes."""
+def wanted(options: argparse.Namespace) -> list[tuple[str, str, int]]:
+    """Rows in the order of measuring: on a GPU all models of a size before the next size, for there time is short."""
+    if options.kind == "cuda":
+        return [(model, system, 1) for system in options.systems for model in options.models]
+    threads = options.threads
+    return [(model, system, number) for model in options.models for number in threads for system in options.systems]
 
 
-class Row(NamedTuple):
-    """A model on a system."""
-
-    model: str
-    system: str
-    threads: int
-    entries: dict[str, Entry]
-    reasons: dict[str, str]
-    differences: dict[str, tuple[float, float]]
-    """Of energies and forces to those of the tables, by what is compared."""
-    edges: int
-    machine: dict[str, float]
-
-    @property
-    def num_atoms(self) -> int:
-        """All systems together."""
-        sizes = [int(word) for word in self.system.split("x")]
-        return int(np.prod(sizes))
-
-
-class Contestant(Process):
-    """A worker of this benchmark."""
-
-    def __init__(
-        self, kind: str, row: tuple[str, str], weights: str, *, threads: int, options: argparse.Namespace
-    ) -> None:
-        python = options.peer_python if kind == "peer" else sys.executable
-        super().__init__(kind, python, threads=threads, memory=options.memory, patience=options.patience)
-        script = str(Path(__file__).with_name("inference_worker.py"))
-        words = ["--model", row[0], "--system", row[1], "--threads", str(threads), "--memory", str(options.memory)]
-        self.command = [python, script, kind, *words, "--weights", weights]
-
-
-def run_row(row: tuple[str, str], threads: int, options: argparse.Namespace) -> Row:
-    """Prepare all, then measure all in turns."""
-    with tempfile.TemporaryDirectory() as folder:
-        weights = str(Path(folder) / "weights.pt")
-        field = {
-            kind: Contestant(kind, row, weights, threads=threads, options=options)
-            for kind in KINDS
-            if kind in options.kinds
-        }
-        if threads > 1 and "tables" in field:
-            field[ONE_THREAD] = Contestant("tables", row, weights, threads=1, options=options)
+def run_all(missing: list[tuple[str, str, int]], options: argparse.Namespace) -> Iterator[Row]:
+    """Rows until the time is over. Each has new processes: a peak of memory is that of a life, and a profiler stays."""
+    for model, system, threads in missing:
+        if options.deadline.is_over:
+            return
+        field = make_field(threads, options)
         try:
-            return _race(row, threads, field, Path(folder), options)
+            row = run_row((model, system), threads, field, options)
         finally:
-            for contestant in field.values():
-                contestant.stop()
+            stop_all(field.values())
+        if options.deadline.is_over and any(why.startswith("slow") for why in row.reasons.values()):
+            return
+        yield row._replace(place=machine(options))
 
 
-def _race(
-    row: tuple[str, str], threads: int, field: dict[str, Contestant], folder: Path, options: argparse.Namespace
-) -> Row:
-    answers: dict[str, dict[str, Any]] = {}
-    times: dict[str, list[float]] = {}
-    for name, contestant in field.items():
-        answers[name] = contestant.ask("prepare", result=str(folder / f"{name}.npz"))
-        if "why" in answers[name]:
-            contestant.stop()
-        else:
-            times[name] = []
-    for _ in range(options.turns):
-        for name in times:
-            times[name] += field[name].ask("measure", seconds=options.seconds / options.turns).get("times", [])
-    ours = next((field[name] for name in ("tables", "exact") if name in times), None)
-    entries = {
-        name: Entry(
-            statistics.median(values),
-            answers[name]["first"],
-            answers[name].get("building", 0.0),
-            field[name].ask("peak").get("bytes", float("nan")),
+def measure_all(options: argparse.Namespace) -> None:
+    """Measure what is not yet in the records, and write down each row at once."""
+    report = Report(options.output)
+    order = wanted(options)
+    done = {row.key: row for row in done_before(options.records)}
+    places = {row.place for row in done.values()} - {machine(options)}
+    if places and not options.render:
+        raise SystemExit(
+            f"{options.records}: rows of {places.pop()}, and this is {machine(options)}: name another file"
         )
-        for name, values in times.items()
-        if values
-    }
-    return Row(
-        *row,
-        threads,
-        entries,
-        {name: answer["why"] for name, answer in answers.items() if "why" in answer},
-        differences(folder),
-        ours.ask("edges").get("edges", 0) if ours else 0,
-        ours.ask("machine") if ours else {},
+    rows = [done[key] for key in order if key in done]
+    imports = ""
+    report.write(parts(rows, order, options, imports))
+    if not options.render:
+        for row in run_all([key for key in order if key not in done], options):
+            rows.append(row)
+            rows.sort(key=lambda row: order.index(row.key))
+            if options.records:
+                with options.records.open("a") as records:
+                    print(row.to_json(), file=records)
+            report.write(parts(rows, order, options, imports))
+            times = ", ".join(f"{kind} {1e3 * entry.seconds:.4g} ms" for kind, entry in row.entries.items())
+            print(f"{' '.join(map(str, row.key))}: {times}", file=sys.stderr, flush=True)
+        imports = import_table(options) if not options.deadline.is_over and options.kind == "cpu" else ""
+        report.write(parts(rows, order, options, imports))
+    report.close()
+
+
+def parts(
+    rows: list[Row], order: list[tuple[str, str, int]], options: argparse.Namespace, imports: str
+) -> Iterator[str]:
+    """The report."""
+    where = "a GPU" if options.kind == "cuda" and not options.rehearse else "a CPU"
+    rehearsal = ": a rehearsal of the GPU's benchmark" if options.rehearse else ""
+    places = {row.place for row in rows} or {machine(options)}
+    versions = {version for row in rows for version in row.versions}
+    yield f"# Energy and forces on {where}{rehearsal}"
+    yield "; ".join([*sorted(places), *sorted(versions)]) + "; float32."
+    yield command("inference.py")
+    kinds = [kind for kind in WAYS if kind in options.kinds]
+    yield from (
+        cpu_report(rows, kinds) if options.kind == "cpu" else cuda_report(rows, kinds, time_step=options.time_step)
+    )
+    yield imports
+    missing = [key for key in order if key not in {row.key for row in rows}]
+    yield notes(
+        "Not measured:", (f"{model}, {shown(system)} atoms, {threads} threads" for model, system, threads in missing)
     )
 
 
-def differences(folder: Path) -> dict[str, tuple[float, float]]:
-    """Of energies and forces to those of the tables, or to the exact ones where there are no tables."""
-    found = {path.stem: np.load(path) for path in folder.glob("*.npz") if path.stem in KINDS}
-    first = next((name for name in KINDS if name in found), "")
-    return {
-        f"{TITLES[first]} - {TITLES[name]}": (
-            relative(found[first]["energy"], found[name]["energy"]),
-            relative(found[first]["forces"], found[name]["forces"]),
-        )
-        for name in KINDS
-        if name in found and name != first
-    }
+def machine(options: argparse.Namespace) -> str:
+    """What it runs on."""
+    if options.device == "cpu" or options.render:
+        return f"{processor()}, torch {torch.__version__}"
+    return f"{torch.cuda.get_device_name()}, {processor()}, torch {torch.__version__}"
 
 
-def relative(values: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference over the largest entry."""
-    return float(np.abs(values - expected).max() / np.abs(expected).max())
-
-
-def run_all(options: argparse.Namespace) -> Iterator[Row]:
-    """All rows."""
-    for model in options.models:
-        for threads in options.threads:
-            for system in options.systems:
-                yield run_row((model, system), threads, options)
-
-
-def milliseconds(row: Row, kind: str) -> str:
-    """A time, or one word on why there is none."""
-    if kind in row.entries:
-        return f"{1e3 * row.entries[kind].seconds:.4g}"
-    return row.reasons.get(kind, "").split(":")[0]
-
-
-def ratio(row: Row, slow: str, fast: str) -> str:
-    """How many times as long ``slow`` takes."""
-    if slow not in row.entries or fast not in row.entries:
-        return ""
-    return f"{row.entries[slow].seconds / row.entries[fast].seconds:.2f}"
-
-
-def megabytes(row: Row, kind: str) -> str:
-    """Peak memory."""
-    return f"{row.entries[kind].peak / 1e6:.0f}" if kind in row.entries else ""
-
-
-def times_table(options: argparse.Namespace) -> list[Row]:
-    """Print rows as they come."""
-    kinds = [kind for kind in KINDS if kind in options.kinds]
-    title = ["model", "threads", "atoms", *(f"{TITLES[kind]} ms" for kind in kinds)]
-    title += [
-        "TorchMD-NET/tables",
-        "TorchMD-NET/scripted",
-        "TorchMD-NET/exact",
-        "one thread/threads",
-        *(f"{TITLES[kind]} MB" for kind in kinds),
-    ]
-    print("## Energy and forces\n")
-    print(line(title), line(["---"] * len(title)), sep="\n", flush=True)
-    rows: list[Row] = []
-    for row in run_all(options):
-        cells = [row.model, row.threads, row.system.replace("x", " x "), *(milliseconds(row, kind) for kind in kinds)]
-        cells += [
-            *(ratio(row, "peer", kind) for kind in ("tables", "scripted", "exact")),
-            ratio(row, ONE_THREAD, "tables"),
-        ]
-        print(line([*cells, *(megabytes(row, kind) for kind in kinds)]), flush=True)
-        rows.append(row)
-    return rows
-
-
-def details_table(rows: list[Row]) -> None:
-    """Print reasons, differences and first calls."""
-    notes = {
-        f"{row.model}, {row.system} atoms, {row.threads} threads, {TITLES.get(kind, kind)}: {why}"
-        for row in rows
-        for kind, why in row.reasons.items()
-    }
-    if notes:
-        print("\nEmpty columns, in the words of the libraries:\n", *(f"- {note}" for note in sorted(notes)), sep="\n")
-    print("\n## Differences, and the first call of a process\n")
-    title = ["model", "threads", "atoms", "compared", "energies", "forces"]
-    title += ["s for tables", *(f"s {TITLES[kind]}, first call" for kind in KINDS)]
-    print(line(title), line(["---"] * len(title)), sep="\n")
-    for row in rows:
-        first = [f"{row.entries[kind].first:.2f}" if kind in row.entries else "" for kind in KINDS]
-        building = f"{row.entries['tables'].building:.2f}" if "tables" in row.entries else ""
-        for compared, (energy, forces) in (row.differences or {"": (np.nan, np.nan)}).items():
-            cells: list[object] = [row.model, row.threads, row.system, compared, f"{energy:.1e}", f"{forces:.1e}"]
-            print(line([*cells, building, *first]))
-
-
-def roofline_table(rows: list[Row]) -> None:
-    """Print what tables reach of what the processor does, by the counts of ``inference_cost.py``."""
-    print("\n## Cost of the tables' path, and what it reaches\n")
-    print("Peaks of the same process, after the row: a product of matrices, and a = b + 2 c in memory.\n")
-    title = ["model", "threads", "atoms", "edges/atom", "µs/atom", "kflop/atom", "kB/atom", "kB/atom of edges"]
-    title += ["GFLOP/s", "peak", "% of it", "GB/s", "peak", "% of it", "GB/s of edges"]
-    print(line(title), line(["---"] * len(title)), sep="\n")
-    for row in rows:
-        if "tables" not in row.entries or not row.edges or "flops" not in row.machine:
-            continue
-        if MODELS[row.model]["model"] not in COUNTS:
-            continue
-        each = cost(MODELS[row.model], row.edges / row.num_atoms)
-        seconds = row.entries["tables"].seconds / row.num_atoms
-        flops, bandwidth = row.machine["flops"], row.machine["bandwidth"]
-        cells: list[object] = [row.model, row.threads, row.system, f"{row.edges / row.num_atoms:.1f}"]
-        cells += [f"{1e6 * seconds:.4g}", *(f"{value / 1e3:.0f}" for value in each)]
-        cells += [
-            f"{each.flops / seconds / 1e9:.1f}",
-            f"{flops / 1e9:.0f}",
-            f"{100 * each.flops / seconds / flops:.0f}",
-        ]
-        cells += [f"{each.traffic / seconds / 1e9:.1f}", f"{bandwidth / 1e9:.1f}"]
-        cells += [f"{100 * each.traffic / seconds / bandwidth:.0f}", f"{each.gathered / seconds / 1e9:.1f}"]
-        print(line(cells))
-
-
-def import_table(options: argparse.Namespace) -> None:
-    """Print the median of three imports."""
-    print("\n## Import, in seconds\n")
-    print(line(["package", "torch", "the package beside it"]), line(["---"] * 3), sep="\n")
-    for name, python in (("torchmdnet", sys.executable), (TITLES["peer"], options.peer_python)):
+def import_table(options: argparse.Namespace) -> str:
+    """The median of three imports."""
+    rows = []
+    for name, python in (("torchmdnet", sys.executable), (WAYS["peer"].title, options.peer_python)):
         if not python:
             continue
         found = []
@@ -274,40 +141,60 @@ def import_table(options: argparse.Namespace) -> None:
                 cwd=Path(__file__).parent,
             )
             found.append(json.loads(output.stdout.splitlines()[-1]))
-        print(line([name, *(f"{statistics.median(values):.2f}" for values in zip(*found, strict=True))]))
+        rows.append([name, *(f"{statistics.median(values):.2f}" for values in zip(*found, strict=True))])
+    return "## Import, in seconds\n\n" + table(["package", "torch", "the package beside it"], rows)
 
 
-def read_options() -> argparse.Namespace:
-    """The command line."""
+def read_options(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line; what is not said depends on the device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=list(KINDS), default="cpu")
+    parser.add_argument("--rehearse", action="store_true", help="run the GPU's benchmark on the CPU")
     parser.add_argument("--peer-python", help="interpreter of an environment with TorchMD-NET")
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), help="atoms, or SYSTEMSxATOMS; also 100000")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), help=f"on a GPU {' '.join(CUDA_MODELS)}")
+    parser.add_argument("--systems", nargs="+", help="atoms, or SYSTEMSxATOMS; also 100000")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of a CPU")
+    parser.add_argument("--kinds", nargs="+", choices=list(WAYS), help="ways to run the models")
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="measured for each entry of a row, all turns together"
+        "--seconds", type=float, help="measured for each entry of a row, all turns together; 3, on a GPU 0.6"
     )
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--patience", type=float, default=300.0, help="seconds after which an answer is given up")
-    parser.add_argument("--memory", type=float, default=14.0, help="GiB that a process may hold")
-    options = parser.parse_args()
-    if not options.peer_python:
-        options.kinds = [kind for kind in options.kinds if kind != "peer"]
+    parser.add_argument("--patience", type=float, help="seconds after which an answer is given up; 300, on a GPU 150")
+    parser.add_argument("--memory", type=float, default=14.0, help="GiB that a process may hold, on a CPU")
+    parser.add_argument("--budget", type=float, default=0.0, help="seconds after which to end; 0: when all is done")
+    parser.add_argument("--time-step", type=float, default=1.0, help="fs, for ns a day")
+    parser.add_argument("--output", type=Path, help=f"file of the report; on a GPU {CUDA_OUTPUT.name} in results/")
+    parser.add_argument("--records", type=Path, help="file of rows, which is added to")
+    parser.add_argument("--render", action="store_true", help="write the report of --records and measure nothing")
+    options = parser.parse_args(words)
+    if options.rehearse and options.device == "cpu":
+        parser.error("--rehearse is for --device cuda: the CPU's benchmark is no rehearsal")
+    if options.render and not options.records:
+        parser.error("--render needs --records, the rows to be written")
+    options.kind = options.device
+    options.at_once = options.device == "cuda" and not options.rehearse
+    on_gpu = options.kind == "cuda"
+    options.models = options.models or list(CUDA_MODELS if on_gpu else MODELS)
+    options.systems = options.systems or list(CUDA_SYSTEMS if on_gpu else SYSTEMS)
+    options.kinds = list(options.kinds or KINDS[options.kind])
+    options.patience = options.patience or (150.0 if on_gpu else 300.0)
+    options.seconds = (0.6 if on_gpu else 3.0) if options.seconds is None else options.seconds
+    if not options.peer_python and not options.render:
+        options.kinds = [kind for kind in options.kinds if WAYS[kind].distribution == "torchmdnet"]
+    if options.rehearse:
+        options.device = "cpu"
+    elif on_gpu and not options.render:
+        options.output = options.output or CUDA_OUTPUT
+        if why := Cuda().why_not():
+            parser.error(f"--device cuda: {why}; --rehearse runs the same code on the CPU, --render needs no GPU")
     return options
 
 
 def main() -> None:
-    """Print all tables as markdown."""
+    """Measure, and write the report."""
     options = read_options()
-    words = sys.argv[1:]
-    shown = ["PEER/bin/python" if word == options.peer_python else word for word in words]
-    print(f"# Energy and forces on a CPU\n\n{processor()}, torch {torch.__version__}, float32.\n")
-    print(f"`{' '.join(['python benchmarks/inference.py', *shown])}`\n")
-    rows = times_table(options)
-    details_table(rows)
-    roofline_table(rows)
-    import_table(options)
+    options.deadline = Deadline(options.budget)
+    measure_all(options)
 
 
 if __name__ == "__main__":

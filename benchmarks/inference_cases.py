@@ -48,6 +48,8 @@ MODELS: dict[str, dict[str, Any]] = {
 the graph network and the transformer of scalars in the size of ET-SPICE, TensorNet2 in that of TensorNet."""
 
 SYSTEMS = ("24", "64x24", "166", "1029", "5184")
+CUDA_SYSTEMS = ("166", "22", "2489", "64x24", "5807", "30327")
+"""By importance: a run that is cut short has the first."""
 
 
 class Atoms(NamedTuple):

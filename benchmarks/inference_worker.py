@@ -1,114 +1,109 @@
-"""One way to run one model on one system, in a process of its own, for ``inference.py``; orders and answers in JSON.
+"""Models run in one way, in a process of its own, for ``inference.py``; orders and answers in JSON.
 
-    python benchmarks/inference_worker.py tables --model TensorNet --system 166 --threads 1 --memory 14 --weights FILE
+    python benchmarks/inference_worker.py tables --device cpu --threads 1 --memory 14
 
-Only TorchMD-NET's names are used for what TorchMD-NET has, so that its interpreter runs this file, too, as ``peer``.
-``prepare`` makes the model and calls it once, ``measure`` times it, ``peak`` tells the most memory that was held,
-``machine`` what the processor reaches.
+``prepare`` makes a model for some water and calls it, ``measure`` times it, ``peak`` tells the most memory that was
+held, ``activities`` what a call does on a GPU, ``edges`` the size of the graph, ``machine`` what the processor reaches.
 """
 
 import argparse
 import importlib
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from inference_cases import CUTOFF, MODELS, make_system
-from neighbor_worker import timed_cpu, until
-from worker_protocol import peak_bytes, serve
-
-KINDS = ("tables", "scripted", "exact", "peer")
-DISTRIBUTIONS = {"peer": "torchmd-net"}
+from devices import DEVICES, Device, until
+from inference_cases import CUTOFF
+from inference_ways import WAYS, Call, Task, make_task
+from worker_protocol import serve
 
 
 class Worker:
-    """A model and its system."""
+    """A way to run models, and the model that it has at present."""
 
-    def __init__(self, kind: str, *, model: str, system: str, weights: Path) -> None:
-        self.kind = kind
-        self.options = MODELS[model]
-        self.weights = weights
-        z, pos, batch, box = make_system(system)
-        self.z, self.pos, self.batch = torch.as_tensor(z), torch.as_tensor(pos), torch.as_tensor(batch)
-        self.box = None if box is None else torch.as_tensor(box)
-        self.model: torch.nn.Module | None = None
+    def __init__(self, kind: str, device: Device) -> None:
+        if why := device.why_not():
+            raise RuntimeError(why)
+        self.make = WAYS[kind].make
+        self.device = device
+        self.task: Task | None = None
+        self.run: Call | None = None
 
-    def prepare(self, *, result: str) -> dict[str, Any]:
-        """Make the model, with the weights that the first worker left, and call it; the numbers go to a file."""
-        torch.manual_seed(1)
-        model = importlib.import_module("torchmdnet.models.model").create_model(self.options)
-        if self.weights.exists():
-            model.load_state_dict(torch.load(self.weights, weights_only=True))
-        else:
-            torch.save(model.state_dict(), self.weights)
-        self.model = model.eval().requires_grad_(False)
-        found: dict[str, Any] = {}
-        if self.kind in ("tables", "scripted"):
-            switch = importlib.import_module("torchmdnet.models").use_radial_tables
-            start = time.perf_counter()
-            if not switch(self.model):
-                return {"why": "no tables: this model has none"}
-            found["building"] = time.perf_counter() - start
-        if self.kind == "scripted":
-            self.model = torch.jit.script(self.model)
-            for _ in range(2):  # TorchScript looks at these calls, and compiles
-                self._run()
+    def prepare(self, *, model: str, system: str, weights: str, result: str) -> dict[str, Any]:
+        """Make the model and call it; the numbers go to a file."""
+        self.task = self.run = None
+        self.device.forget()
+        self.task = make_task(model, system=system, weights=Path(weights), device=self.device)
         start = time.perf_counter()
-        energy, forces = self._run()
-        found["first"] = time.perf_counter() - start
-        np.savez(result, energy=energy.detach().numpy(), forces=forces.detach().numpy())
-        return found
-
-    def _run(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.model(self.z, self.pos, self.batch, box=self.box)
+        run, building, why = self.make(self.task)
+        if run is None:
+            return {"why": why}
+        ready = time.perf_counter() - start
+        start = time.perf_counter()
+        energy, forces = (values.detach().cpu() for values in run())
+        first = time.perf_counter() - start
+        np.savez(result, energy=energy.reshape(-1).numpy(), forces=forces.reshape(-1, 3).numpy())
+        self.run = run
+        self.device.rest()
+        return {"first": first, "building": building, "ready": ready}
 
     def measure(self, *, seconds: float) -> dict[str, Any]:
         """Times of calls."""
-        return {"times": until(seconds, lambda: timed_cpu(self._run))}
+        run = self._made()
+        self.device.wake(run)
+        times = until(seconds, lambda: self.device.timed(run))
+        self.device.rest()
+        return {"times": times}
 
     def peak(self) -> dict[str, Any]:
-        """Bytes of this process at its largest, torch included."""
-        return {"bytes": peak_bytes()}
+        """Bytes."""
+        return {"bytes": self.device.peak()}
+
+    def activities(self) -> dict[str, Any]:
+        """Of one call."""
+        run = self._made()
+        self.device.wake(run)
+        found = self.device.activities(run)
+        self.device.rest()
+        return found._asdict()
 
     def edges(self) -> dict[str, Any]:
         """Directed pairs of the system within the cutoff, self pairs included; asked of this package alone."""
+        if self.task is None:
+            raise RuntimeError("nothing is prepared")
         graph = importlib.import_module("torchmdnet.graph")
         neighbors = importlib.import_module("torchmdnet.neighbors")
-        box = None if self.box is None else self.box[None]
-        system = graph.System(self.z, self.pos, self.batch, int(self.batch.max()) + 1, box=box)
+        box = None if self.task.box is None else self.task.box[None]
+        system = graph.System(self.task.z, self.task.pos, self.task.batch, self.task.num_systems, box=box)
         found = neighbors.neighbor_graph(system, cutoff_lower=0.0, cutoff_upper=CUTOFF, loop=True)
         return {"edges": len(found.receiver)}
 
     def machine(self) -> dict[str, Any]:
-        """Operations a second in a product of matrices, bytes a second in a = b + 2 c; medians of ten."""
-        size = 1024
-        square, product = torch.rand(size, size), torch.empty(size, size)
-        multiply = [timed_cpu(lambda: torch.mm(square, square, out=product)) for _ in range(10)]
-        b, c, a = (torch.rand(1 << 24) for _ in range(3))
-        triad = [timed_cpu(lambda: torch.add(b, c, alpha=2, out=a)) for _ in range(10)]
-        return {
-            "flops": 2 * size**3 / statistics.median(multiply),
-            "bandwidth": 3 * a.nbytes / statistics.median(triad),
-        }
+        """Operations and bytes a second."""
+        found = self.device.machine()
+        self.device.rest()
+        return found
+
+    def _made(self) -> Call:
+        if self.run is None:
+            raise RuntimeError("nothing is prepared")
+        return self.run
 
 
 def main() -> None:
     """Obey until stdin ends."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--model", choices=sorted(MODELS), required=True)
-    parser.add_argument("--system", required=True)
+    parser.add_argument("kind", choices=list(WAYS))
+    parser.add_argument("--device", choices=list(DEVICES), required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--memory", type=float, required=True, help="GiB that the process may hold")
-    parser.add_argument("--weights", type=Path, required=True, help="read if there, else written")
+    parser.add_argument("--memory", type=float, required=True, help="GiB that the process may hold; 0: no limit")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     serve(
-        lambda: Worker(options.kind, model=options.model, system=options.system, weights=options.weights),
-        distribution=DISTRIBUTIONS.get(options.kind, "torchmdnet"),
+        lambda: Worker(options.kind, DEVICES[options.device]()),
+        distribution=WAYS[options.kind].distribution,
         memory=options.memory,
     )
 

@@ -1,17 +1,21 @@
 """The race behind ``neighbors.py``: processes that hold one library each, and rows in which they take turns."""
 
+import contextlib
 import dataclasses
 import json
 import os
-import select
+import queue
 import statistics
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from neighbor_cases import Case
 from neighbor_libraries import LIBRARIES
+from report import Deadline
 
 PROBE = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
 HERE = LIBRARIES[0].name
@@ -41,53 +45,95 @@ def locate(pythons: list[str]) -> dict[str, tuple[str, str]]:
 
 
 class Process:
-    """A worker; one that dies or hangs is started anew for the next case."""
+    """A worker; one that dies or hangs is started anew for the next order."""
 
     def __init__(self, name: str, python: str, *, threads: int, memory: float, patience: float) -> None:
         script = str(Path(__file__).with_name("neighbor_worker.py"))
         self.name = name
         self.patience = patience
+        self.deadline = Deadline(0)
         self.command = [python, script, name, "--threads", str(threads), "--memory", str(memory)]
         self.environment = environment(python, threads)
         self.process: subprocess.Popen[str] | None = None
+        self.version = ""
+        self._is_new = False
+        self._why = ""
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def ask(self, do: str, **order: Any) -> dict[str, Any]:
         """The answer, or why there is none."""
-        if self.process is None:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            hello = self._answer()
-            if "version" not in hello:
-                self.stop()
-                return {"why": hello.get("missing", hello.get("why", ""))}
+        self.tell(do, **order)
+        return self.hear()
+
+    def tell(self, do: str, **order: Any) -> None:
+        """Give an order, and do not wait: several processes may work at the same time. Then ``hear``."""
+        self._why = ""
+        self.start()
         try:
             self.process.stdin.write(json.dumps({"do": do, **order}) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
+            self._why = "process ended"
+
+    def hear(self) -> dict[str, Any]:
+        """The answer to what was told, or why there is none."""
+        if self._is_new:
+            hello = self._answer()
+            self._is_new = False
+            if "version" not in hello:
+                self.stop()
+                return {"why": hello.get("missing", hello.get("why", ""))}
+            self.version = hello["version"]
+        if self._why:
             self.stop()
-            return {"why": "process ended"}
+            return {"why": self._why}
         return self._answer()
 
+    def start(self) -> None:
+        """Begin to import, unless it has been done: before the first order there is no need to wait for that."""
+        if self.process is not None:
+            return
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._is_new = True
+        self._lines = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(self.process.stdout, self._lines), daemon=True).start()
+
     def _answer(self) -> dict[str, Any]:
-        ready, _, _ = select.select([self.process.stdout], [], [], self.patience)
-        line = self.process.stdout.readline() if ready else ""
+        patience = min(self.patience, self.deadline.left())
+        try:
+            line = self._lines.get(timeout=patience)
+        except queue.Empty:
+            self.stop()
+            return {"why": f"slow: nothing after {patience:.0f} s"}
         if line:
             return json.loads(line)
         self.stop()
-        return {"why": "process ended" if ready else f"slow: nothing after {self.patience:.0f} s"}
+        return {"why": "process ended"}
 
     def stop(self) -> None:
         """End the process."""
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
+            with contextlib.suppress(BrokenPipeError):  # an order that it did not read
+                self.process.stdin.close()
         self.process = None
+        self._is_new = False
+
+
+def _listen(stream: TextIO, lines: "queue.SimpleQueue[str]") -> None:
+    """Pass on what a worker says, and that it has ended."""
+    with stream:
+        for line in stream:
+            lines.put(line)
+    lines.put("")
 
 
 class Contestant(NamedTuple):
@@ -107,6 +153,8 @@ class Row(NamedTuple):
     """Which call of a peer was the fastest."""
     reasons: dict[str, str]
     """Why a column is empty."""
+    together: float | None = None
+    """Lists a second of two processes of one thread at the same time, over those of one alone."""
 
 
 class History:
@@ -146,10 +194,16 @@ class History:
 
 
 def prepare(process: Process, case: Case, **order: Any) -> dict[str, Any]:
-    """Make a process ready for a case."""
-    return process.ask(
-        "prepare", case=dataclasses.asdict(case), **({"only": None, "skip": [], "fastest": False} | order)
-    )
+    """Make a process ready for a case; a new one without the calls that have left a GPU unusable."""
+    asked = {"only": None, "skip": [], "fastest": False} | order
+    answer = process.ask("prepare", case=dataclasses.asdict(case), **asked)
+    if not answer.get("broken"):
+        return answer
+    process.stop()
+    failed = {call: found["why"] for call, found in answer["calls"].items() if "why" in found}
+    if not failed or len(failed) == len(answer["calls"]):
+        return {"why": next(iter(failed.values()), "broken: the GPU does not answer any more")}
+    return prepare(process, case, **asked | {"skip": [*asked["skip"], *failed]})
 
 
 def prepare_peers(
@@ -174,25 +228,39 @@ def prepare_peers(
     return ready, reasons
 
 
-def run_row(case: Case, team: list[Process], history: History, *, seconds: float, turns: int) -> Row | None:
-    """Prepare all, then measure all in turns. ``team`` begins with this package; another of it has one thread."""
+def run_row(case: Case, team: list[Process], history: History, *, seconds: float, turns: int) -> Row:
+    """Prepare all, then measure all in turns. ``team`` begins with this package; others of it have one thread."""
     here, *others = team
-    tried = prepare(here, case).get("calls", {})
+    answer = prepare(here, case)
+    tried = answer.get("calls", {})
     ours = {call: found for call, found in tried.items() if "seconds" in found}
     reasons = {call: found["why"] for call, found in tried.items() if "why" in found}
     if not ours:
-        print(f"{case}: {reasons or 'no answer'}", file=sys.stderr)
-        return None
+        return Row(case, {}, {}, reasons or {"list": answer.get("why", "no answer")})
     main, first = next(iter(ours.items()))
     case = dataclasses.replace(case, num_pairs=first["pairs"], most=first["most"] or case.most)
     ready, whys = prepare_peers([process for process in others if process.name != HERE], case, history)
     calls = {name: contestant.call for name, (contestant, _) in ready.items()}
     field = {call: Contestant(here, call) for call in ours}
     field |= {name: contestant for name, (contestant, _) in ready.items()}
-    for process in others:
-        if process.name == HERE and "calls" in prepare(process, case, only=main):
-            field[ONE_THREAD] = Contestant(process, main)
-    return Row(case, race(field, seconds=seconds, turns=turns), calls, reasons | whys)
+    alone = [process for process in others if process.name == HERE and "calls" in prepare(process, case, only=main)]
+    if alone:
+        field[ONE_THREAD] = Contestant(alone[0], main)
+    medians = race(field, seconds=seconds, turns=turns)
+    together = None
+    if len(alone) > 1 and ONE_THREAD in medians:
+        together = throughput_of_two(alone, medians[ONE_THREAD], call=main, seconds=seconds)
+    return Row(case, medians, calls, reasons | whys, together)
+
+
+def throughput_of_two(pair: Sequence[Process], alone: float, **order: Any) -> float | None:
+    """Calls a second of two processes at the same time, over those of one alone, which takes ``alone`` seconds."""
+    for process in pair:
+        process.tell("measure", **order)
+    found = [process.hear().get("times", []) for process in pair]
+    if not all(found):
+        return None
+    return sum(alone / statistics.median(times) for times in found)
 
 
 def race(field: dict[str, Contestant], *, seconds: float, turns: int) -> dict[str, float]:

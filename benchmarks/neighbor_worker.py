@@ -8,56 +8,14 @@ one of them, and ``peak`` tells the most memory that the process held beyond wha
 
 import argparse
 import resource
-import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
+from devices import DEVICES, Cpu, Cuda, until
 from neighbor_cases import Case
 from neighbor_libraries import LIBRARIES, Call, Library
 from worker_protocol import KIB, serve
-
-
-def timed_cpu(run: Callable[[], Any]) -> float:
-    """Seconds of one call. The result lives until the clock has stopped."""
-    start = time.perf_counter()
-    result = run()
-    seconds = time.perf_counter() - start
-    del result
-    return seconds
-
-
-def timed_cuda(run: Callable[[], Any]) -> float:
-    """Seconds of one call by events on the stream, averaged over calls back to back for about 20 ms."""
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    calls, milliseconds = 1, 0.0
-    while milliseconds < 20:
-        start.record()
-        for _ in range(calls):
-            run()
-        end.record()
-        end.synchronize()
-        milliseconds = start.elapsed_time(end)
-        if milliseconds < 20:
-            calls *= 4
-    return milliseconds / 1e3 / calls
-
-
-def until(seconds: float, timed: Callable[[], float]) -> list[float]:
-    """Times of calls for so many seconds, one call at least."""
-    end = time.perf_counter() + seconds
-    times = [timed()]
-    while time.perf_counter() < end:
-        times.append(timed())
-    return times
-
-
-def copy_bandwidth() -> float:
-    """Bytes read and written per second by a copy within the GPU, median of ten."""
-    source = torch.zeros(1 << 30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / statistics.median(timed_cuda(lambda: target.copy_(source)) for _ in range(10))
 
 
 class Worker:
@@ -66,7 +24,7 @@ class Worker:
     def __init__(self, library: Library) -> None:
         self.library = library
         self.calls: dict[str, Call] = {}
-        self.timed = timed_cpu
+        self.device: Cpu | Cuda = Cpu()
         self.memory_before = resident_bytes()
 
     def prepare(self, *, case: dict[str, Any], only: str | None, skip: list[str], fastest: bool) -> dict[str, Any]:
@@ -76,7 +34,10 @@ class Worker:
         """
         asked = Case(**case)
         self.calls = {}
-        self.timed = timed_cpu if asked.device == "cpu" else timed_cuda
+        self.device = DEVICES[asked.device]()
+        if why := self.device.why_not():
+            return {"why": why}
+        self.device.forget()
         if why := self.library.why_not(asked):
             return {"why": why}
         calls = self.library.calls(asked)
@@ -91,7 +52,15 @@ class Worker:
             if fastest:
                 self.calls.clear()
             self.calls[name], best = call, name
-        return {"calls": tried, "fastest": best}
+        return {"calls": tried, "fastest": best, "broken": self._is_broken()}
+
+    def _is_broken(self) -> bool:
+        """Whether a call has left the GPU unusable for this process, as a fault in a kernel does."""
+        try:
+            self.device.rest()
+        except RuntimeError:
+            return True
+        return False
 
     def _try(self, call: Call, case: Case) -> dict[str, Any]:
         found: dict[str, Any] = {"order": call.order}
@@ -103,7 +72,7 @@ class Worker:
             found |= {"pairs": pairs, "most": most(result)}
             del result
             for _ in range(3 if seconds < 0.05 else 1 if seconds < 1 else 0):
-                seconds = min(seconds, self.timed(call.run))
+                seconds = min(seconds, self.device.timed(call.run))
             why = case.wrong(pairs) if case.num_pairs else ""
             return found | {"seconds": seconds} | ({"why": why} if why else {})
         except Exception as error:  # whatever a library says is the entry of its table
@@ -114,16 +83,20 @@ class Worker:
         """Times of one call, after one that is not counted: what others did in between is not this library's."""
         run = self.calls[call].run
         run()
-        return {"times": until(seconds, lambda: self.timed(run))}
+        times = until(seconds, lambda: self.device.timed(run))
+        self.device.rest()
+        return {"times": times}
 
     def peak(self) -> dict[str, Any]:
         """Bytes, beyond those before the first case."""
         most_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {"bytes": most_kib * KIB - self.memory_before}
 
-    def bandwidth(self) -> dict[str, Any]:
-        """Of the GPU."""
-        return {"bytes_per_second": copy_bandwidth()}
+    def bandwidth(self, *, device: str) -> dict[str, Any]:
+        """Bytes read and written per second by a copy."""
+        found = {"bytes_per_second": DEVICES[device]().copy_bandwidth()}
+        DEVICES[device]().rest()
+        return found
 
 
 def most(result: Any) -> int:

@@ -1,21 +1,17 @@
 """The benchmark of inference runs, its water is water, and its counts of operations are those that PyTorch counts."""
 
 import importlib
-import subprocess
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from benchmark_programs import BENCHMARKS, call, cells_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchmdnet.factory import create_model
 from torchmdnet.models import use_radial_tables
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
@@ -30,14 +26,9 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("inference_cost")
 
 
-def cells_of(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
-
-
 def test_prints_a_row_for_each_case() -> None:
     words = ["--models", "TensorNet", "--systems", "6", "--threads", "1", "--seconds", "0", "--turns", "1"]
-    command = [sys.executable, str(BENCHMARKS / "inference.py"), *words]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
+    output = call("inference.py", *words).stdout
     title, _, row, _, _, scripted, compared, _, _, cost, _, _, imports = cells_of(output)
     assert row[:3] == ["TensorNet", "1", "6"]
     assert min(float(row[title.index(column)]) for column in ("tables ms", "scripted ms", "exact ms", "tables MB")) > 0
