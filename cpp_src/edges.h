@@ -42,11 +42,19 @@ inline Edges check_edges(const Tensor& sender, const Tensor& row_ptr, const Tens
   const Edges edges{sender.data<int32_t>(), row_ptr.data<int32_t>(), pair.data<int32_t>(),
                     num_atoms,              sender.size(0),          num_pairs};
   require(edges.row_ptr[0] == 0 && edges.row_ptr[num_atoms] <= edges.num_edges, kNotOneGraph);
-  for (int64_t i = 0; i < num_atoms; ++i) require(edges.row_ptr[i] <= edges.row_ptr[i + 1], "row_ptr descends");
+  // Without a way out of the loops, so that many edges are looked at together.
+  constexpr int64_t kMost = int64_t(1) << 31;  // more than an index can reach
+  const uint32_t senders = static_cast<uint32_t>(num_atoms < kMost ? num_atoms : kMost);
+  const uint32_t pairs = static_cast<uint32_t>(num_pairs < kMost ? num_pairs : kMost);
+  uint32_t descends = 0, strangers = 0, rowless = 0;
+  for (int64_t i = 0; i < num_atoms; ++i) descends |= edges.row_ptr[i] > edges.row_ptr[i + 1];
   for (int64_t e = 0; e < edges.num_edges; ++e) {
-    require(edges.sender[e] >= 0 && edges.sender[e] < num_atoms, "a sender is not an atom");
-    require(edges.pair[e] >= 0 && edges.pair[e] < num_pairs, "an edge's pair has no row");
+    strangers |= static_cast<uint32_t>(edges.sender[e]) >= senders;
+    rowless |= static_cast<uint32_t>(edges.pair[e]) >= pairs;
   }
+  require(!descends, "row_ptr descends");
+  require(!strangers, "a sender is not an atom");
+  require(!rowless, "an edge's pair has no row");
   return edges;
 }
 

@@ -10,6 +10,11 @@ void distinct_pairs(StableIValue* stack, uint64_t num_args, uint64_t num_outputs
 void refresh_pairs(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_message_weight(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void edge_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void edge_message_transpose(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void edge_message_weight(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void charged_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void charged_message_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_environment_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void tensor_product(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -27,6 +32,14 @@ void part_norms_backward(StableIValue* stack, uint64_t num_args, uint64_t num_ou
 void edge_tensors(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void edge_tensors_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void along_vectors(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void sender_directions(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void sender_directions_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_coordinate(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void table_coordinate_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void vector_lengths(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void vector_lengths_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void pair_distances(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
+void pair_distances_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_message(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_message_backward(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
 void table_environment(StableIValue* stack, uint64_t num_args, uint64_t num_outputs);
@@ -73,8 +86,8 @@ constexpr Op kOps[] = {
      distinct_pairs},
     {"refresh_pairs",
      "refresh_pairs(Tensor pos, Tensor batch, Tensor box, Tensor sender, Tensor shift, Tensor row_ptr, "
-     "float cutoff_lower, float cutoff_upper) -> (Tensor vector, Tensor distance, Tensor receiver, Tensor sender, "
-     "Tensor shift, Tensor row_ptr)",
+     "Tensor known_pos, Tensor known_box, float reach, float cutoff_lower, float cutoff_upper, SymInt capacity) -> "
+     "(Tensor vector, Tensor distance, Tensor receiver, Tensor sender, Tensor shift, Tensor row_ptr, Tensor status)",
      refresh_pairs},
     {"tensor_message",
      "tensor_message(Tensor weight, Tensor x, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
@@ -82,6 +95,27 @@ constexpr Op kOps[] = {
     {"tensor_message_weight",
      "tensor_message_weight(Tensor x, Tensor y, Tensor sender, Tensor row_ptr, Tensor pair, Tensor rows) -> Tensor",
      tensor_message_weight},
+    {"edge_message",
+     "edge_message(Tensor weight, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
+     edge_message},
+    {"edge_message_transpose",
+     "edge_message_transpose(Tensor weight, Tensor y, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "Tensor",
+     edge_message_transpose},
+    {"edge_message_weight",
+     "edge_message_weight(Tensor x, Tensor y, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
+     edge_message_weight},
+    {"charged_message",
+     "charged_message(Tensor rows, Tensor row, Tensor t, Tensor own, Tensor other, Tensor y, Tensor second, "
+     "Tensor second_transposed, Tensor second_bias, Tensor third, Tensor third_transposed, Tensor third_bias, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair, bool keeps) -> (Tensor message, Tensor kept)",
+     charged_message},
+    {"charged_message_backward",
+     "charged_message_backward(Tensor grad, Tensor rows, Tensor row, Tensor t, Tensor own, Tensor other, Tensor y, "
+     "Tensor second, Tensor second_transposed, Tensor second_bias, Tensor third, Tensor third_transposed, "
+     "Tensor third_bias, Tensor kept, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "(Tensor t, Tensor own, Tensor other, Tensor y)",
+     charged_message_backward},
     {"tensor_environment",
      "tensor_environment(Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, Tensor row_ptr, "
      "Tensor pair) -> Tensor",
@@ -131,6 +165,24 @@ constexpr Op kOps[] = {
     {"along_vectors",
      "along_vectors(Tensor by_vector, Tensor by_distance, Tensor vector, Tensor distance) -> Tensor",
      along_vectors},
+    {"sender_directions", "sender_directions(Tensor vector) -> Tensor", sender_directions},
+    {"sender_directions_backward",
+     "sender_directions_backward(Tensor grad, Tensor vector) -> Tensor",
+     sender_directions_backward},
+    {"table_coordinate",
+     "table_coordinate(Tensor distance, float rate, float end, float factor) -> Tensor",
+     table_coordinate},
+    {"table_coordinate_backward",
+     "table_coordinate_backward(Tensor grad, Tensor distance, float rate, float end, float factor) -> Tensor",
+     table_coordinate_backward},
+    {"vector_lengths", "vector_lengths(Tensor vectors) -> Tensor", vector_lengths},
+    {"vector_lengths_backward",
+     "vector_lengths_backward(Tensor grad, Tensor vectors) -> Tensor",
+     vector_lengths_backward},
+    {"pair_distances", "pair_distances(Tensor distance, Tensor first, Tensor pair) -> Tensor", pair_distances},
+    {"pair_distances_backward",
+     "pair_distances_backward(Tensor grad, Tensor first, Tensor pair) -> Tensor",
+     pair_distances_backward},
     {"table_message",
      "table_message(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
      "Tensor",

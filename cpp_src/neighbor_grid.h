@@ -12,7 +12,7 @@
 
 namespace torchmdnet {
 
-// What can be wrong with the input, or'ed together in the status of a search.
+// What can be wrong with the input, or'ed together in the status of a search, or of a longer list that is cut.
 enum Fault : int32_t {
   kBadPosition = 1,     // NaN or infinite
   kBadBatch = 2,        // a system number below zero or too large
@@ -21,6 +21,10 @@ enum Fault : int32_t {
   kFarAtom = 16,        // more cells away from its system than an int32 counts
   kTooManyPairs = 32,   // more than an int32 counts
   kOverflow = 64,       // more pairs than the given capacity
+  kStaleList = 128,     // an atom or a cell has changed too much since the longer list was made (refresh_pairs)
+  kRowsMisfit = 256,    // what is wrong with the longer list itself
+  kRowsDescend = 512,
+  kUnknownAtom = 1024,
 };
 
 constexpr double kFlat = 1e-6;      // volume over the product of the edges below which a cell is singular

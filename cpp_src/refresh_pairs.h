@@ -15,9 +15,29 @@ struct PairGeometry {
   T lower_squared, upper_squared;
 };
 
+// Where atoms and cells were when the list was made, and how far an atom may have gone since. Null: nobody asks.
+template <class T>
+struct KnownGeometry {
+  const T *pos, *box;
+  T reach_squared;
+  int64_t num_box;  // numbers
+};
+
 template <class T>
 TMD_SHARED_INLINE T squared_length(const T* vector) {
   return vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2];
+}
+
+// What is wrong with the position of atom i.
+template <class T>
+TMD_SHARED_INLINE int32_t fault_of_atom(const T* pos, const KnownGeometry<T>& known, int64_t i) {
+  const T* here = pos + 3 * i;
+  // Zero times NaN or infinity is NaN.
+  if (!(here[0] * T(0) + here[1] * T(0) + here[2] * T(0) == T(0))) return kBadPosition;
+  if (!known.pos) return 0;
+  T step[3];
+  for (int x = 0; x < 3; ++x) step[x] = here[x] - known.pos[3 * i + x];
+  return squared_length(step) < known.reach_squared ? 0 : kStaleList;
 }
 
 // Vector of pair e of receiver i; whether it is kept. A pair of an atom with itself is, whatever the lower cutoff.

@@ -35,6 +35,14 @@ inline void check_message_arrays(const Tensor& weight, const Tensor& x) {
   require(weight.size(1) == kParts && weight.size(2) == x.size(2), "weight must have shape (P, 3, C) for x (9, N, C)");
 }
 
+// Those of edge_message, whose weights have a row for each edge.
+inline void check_edge_message_arrays(const Tensor& weight, const Tensor& x, const Tensor& sender) {
+  check_arrays(weight, x, "weight must have three axes and be contiguous", "x must have three axes and be contiguous");
+  require(sender.dim() == 1 && weight.size(0) == sender.size(0) && weight.size(1) == kParts &&
+              weight.size(2) == x.size(2),
+          "weight must have shape (E, 3, C) for x (9, N, C)");
+}
+
 // Those of tensor_message_weight.
 inline void check_weight_arrays(const Tensor& x, const Tensor& y, const Tensor& rows) {
   check_arrays(x, y, "x must have three axes and be contiguous", "y must have three axes and be contiguous");

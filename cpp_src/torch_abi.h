@@ -33,7 +33,10 @@ AOTITorchError aoti_torch_get_device_type(AtenTensorHandle, int32_t*);
 AOTITorchError aoti_torch_get_device_index(AtenTensorHandle, int32_t*);
 AOTITorchError aoti_torch_empty_strided(int64_t dim, const int64_t* sizes, const int64_t* strides, int32_t dtype,
                                         int32_t device_type, int32_t device_index, AtenTensorHandle*);
+AOTITorchError aoti_torch__reinterpret_tensor(AtenTensorHandle, int64_t dim, const int64_t* sizes,
+                                              const int64_t* strides, int64_t offset, AtenTensorHandle*);
 AOTITorchError torch_parallel_for(int64_t begin, int64_t end, int64_t grain, ParallelFunc, void* context);
+AOTITorchError torch_get_num_threads(uint32_t*);
 int32_t aoti_torch_dtype_float32();
 int32_t aoti_torch_dtype_float64();
 int32_t aoti_torch_dtype_int64();
@@ -101,12 +104,16 @@ class Tensor {
       strides[axis] = stride;
       stride *= sizes.begin()[axis] > 0 ? sizes.begin()[axis] : 1;
     }
+    const int64_t dim = static_cast<int64_t>(sizes.size()), one = 1;
+    if (device_type() != kCpu || stride < kManyNumbers) return allocate(dim, sizes.begin(), strides, type);
+    const int64_t room = stride + next_slack();
+    const Tensor roomy = allocate(1, &room, &one, type);
     AtenTensorHandle handle;
-    TMD_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.begin(), strides, type,
-                                       ask<int32_t>(aoti_torch_get_device_type),
-                                       ask<int32_t>(aoti_torch_get_device_index), &handle));
+    TMD_CHECK(aoti_torch__reinterpret_tensor(roomy.handle_, dim, sizes.begin(), strides, 0, &handle));
     return Tensor(handle);
   }
+  // The reference, which stays this one's.
+  AtenTensorHandle handle() const { return handle_; }
   // Hands the reference over to the caller of the op.
   StableIValue release() {
     StableIValue value = 0;
@@ -116,6 +123,22 @@ class Tensor {
   }
 
  private:
+  static constexpr int32_t kCpu = 0;
+  static constexpr int64_t kManyNumbers = int64_t(1) << 18;
+
+  // Numbers more for a large array, fewer by a step each time. GNU's C library takes some bytes for aligned memory that
+  // it gives back when it has found a place, and small things settle there: the gap that an array leaves behind is too
+  // small for the next one of the same size, and would stay. A smaller array fits, so that memory is used again.
+  static int64_t next_slack() {
+    constexpr int64_t kStep = 32, kSteps = 1024;
+    static std::atomic<uint64_t> count{0};
+    return kStep * (kSteps - 1 - static_cast<int64_t>(count++ % kSteps));
+  }
+  Tensor allocate(int64_t dim, const int64_t* sizes, const int64_t* strides, int32_t type) const {
+    AtenTensorHandle handle;
+    TMD_CHECK(aoti_torch_empty_strided(dim, sizes, strides, type, device_type(), device_index(), &handle));
+    return Tensor(handle);
+  }
   template <class T>
   T ask(AOTITorchError (*question)(AtenTensorHandle, T*)) const {
     T answer;
@@ -154,15 +177,6 @@ void parallel_for(int64_t count, int64_t grain, const Body& body) {
       0, count, grain > 0 ? grain : 1,
       [](int64_t begin, int64_t end, void* context) { (*static_cast<const Body*>(context))(begin, end); },
       const_cast<Body*>(&body)));
-}
-
-// Calls body(task) for each task, with PyTorch's threads: whichever is free takes the next one.
-template <class Body>
-void parallel_each(int64_t num_tasks, const Body& body) {
-  std::atomic<int64_t> next{0};
-  parallel_for(num_tasks, 1, [&](int64_t, int64_t) {
-    for (int64_t task = next++; task < num_tasks; task = next++) body(task);
-  });
 }
 
 }  // namespace torchmdnet

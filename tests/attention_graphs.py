@@ -34,10 +34,16 @@ class AttentionGraph(NamedTuple):
     def calls(self) -> dict[str, tuple[Any, ...]]:
         """The arguments of each op by its name; a column of the table is that of the sums."""
         attention = (self.table, self.s, *self.inputs, *self.edges, self.num_heads)
+        # Of the values, those that the scalars receive.
+        values = self.inputs.value[:, : self.inputs.query.shape[1]].contiguous()
+        columns = self.table[:, :, :2].contiguous()
+        scalars = (columns, self.s, *self.inputs[:2], values, *self.edges, self.num_heads)
         sums = (self.table[:, :, 1].contiguous(), self.s, self.inputs.query, *self.edges)
         return {
             "table_attention": attention,
             "table_attention_backward": (self.grad_scalar, self.grad_vector, *attention),
+            "table_scalar_attention": scalars,
+            "table_scalar_attention_backward": (self.grad_scalar, *scalars),
             "table_sum": sums,
             "table_sum_backward": (self.grad_scalar, *sums),
         }

@@ -56,10 +56,16 @@ class PairGraph(NamedTuple):
     def calls(self) -> Calls:
         """The arguments of each op by its name."""
         edges = self.graph.sender, self.graph.row_ptr, self.graph.pair
+        all_edges = self.graph.receiver, *edges
+        # Not the same for an edge and its reverse.
+        of_edges = self.y[:, 1:4, None] * torch.linspace(0.5, 1.5, self.own.shape[1], dtype=self.y.dtype)
         surroundings = (self.y, self.weight, self.own, self.other, *edges)
         return {
             "tensor_message": [(self.weight, self.x, *edges)],
             "tensor_message_weight": [(self.x, self.grad, *edges, self.weight)],
+            "edge_message": [(of_edges, self.x, *all_edges)],
+            "edge_message_transpose": [(of_edges, self.grad, *all_edges)],
+            "edge_message_weight": [(self.x, self.grad, *all_edges)],
             "tensor_environment": [surroundings],
             "tensor_environment_backward": [(self.grad, *surroundings)],
         }

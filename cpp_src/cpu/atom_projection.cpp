@@ -8,8 +8,8 @@
 #include <cmath>
 #include <vector>
 
+#include "../atom_input.h"
 #include "../lanes.h"
-#include "../torch_abi.h"
 #include "row_products.h"
 #include "table_columns.h"
 
@@ -123,23 +123,6 @@ void backward_cpu(const ProjectionInput<T>& in, int64_t num_atoms, const T* tran
   });
 }
 
-bool is_matrix(const Tensor& tensor, int64_t rows, int64_t columns) {
-  return tensor.dim() == 2 && tensor.size(0) == rows && tensor.size(1) == columns;
-}
-
-void check_input(std::initializer_list<const Tensor*> arrays, const Tensor& x, const Tensor& scale,
-                 const Tensor& shift, const Tensor& map, const Tensor& transposed, const Tensor& bias) {
-  require_float(x, "x must be float32 or float64");
-  for (const Tensor* array : arrays)
-    require(array->contiguous() && array->dtype() == x.dtype(), "arrays must be contiguous and of one type");
-  require(x.dim() == 2, "want x (N, C)");
-  const int64_t C = x.size(1);
-  for (const Tensor* row : {&scale, &shift})
-    require(row->dim() == 1 && row->size(0) == C, "want scale and shift (C,)");
-  require(is_matrix(map, C, 5 * C) && is_matrix(transposed, 5 * C, C) && bias.dim() == 1 && bias.size(0) == 5 * C,
-          "want map (C, 5 C), transposed (5 C, C) and bias (5 C,)");
-}
-
 template <class T>
 ProjectionInput<T> projection_input(const Tensor& x, const Tensor& scale, const Tensor& shift, double eps) {
   return {x.data<T>(), scale.data<T>(), shift.data<T>(), x.size(1), static_cast<T>(eps)};
@@ -151,7 +134,7 @@ ProjectionInput<T> projection_input(const Tensor& x, const Tensor& scale, const 
 void atom_projection(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor x(stack[0]), scale(stack[1]), shift(stack[2]), map(stack[3]), transposed(stack[4]), bias(stack[5]);
   const double eps = argument<double>(stack[6]);
-  check_input({&x, &scale, &shift, &map, &transposed, &bias}, x, scale, shift, map, transposed, bias);
+  check_projection({&x, &scale, &shift, &map, &transposed, &bias}, x, scale, shift, map, transposed, bias);
   const int64_t N = x.size(0), C = x.size(1);
   Tensor query = x.empty_like({N, C}), key = x.empty_like({N, C}), value = x.empty_like({N, 3 * C});
   for_type(x, [&](auto type) {
@@ -169,11 +152,10 @@ void atom_projection_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad_query(stack[0]), grad_key(stack[1]), grad_value(stack[2]), x(stack[3]), scale(stack[4]),
       shift(stack[5]), map(stack[6]), transposed(stack[7]), bias(stack[8]);
   const double eps = argument<double>(stack[9]);
-  check_input({&x, &scale, &shift, &map, &transposed, &bias, &grad_query, &grad_key, &grad_value}, x, scale, shift, map,
+  check_projection({&x, &scale, &shift, &map, &transposed, &bias, &grad_query, &grad_key, &grad_value}, x, scale, shift, map,
               transposed, bias);
   const int64_t N = x.size(0), C = x.size(1);
-  require(is_matrix(grad_query, N, C) && is_matrix(grad_key, N, C) && is_matrix(grad_value, N, 3 * C),
-          "want gradients (N, C), (N, C) and (N, 3 C)");
+  check_projection_gradients(grad_query, grad_key, grad_value, x);
   Tensor to = x.empty_like({N, C});
   for_type(x, [&](auto type) {
     using T = decltype(type);

@@ -20,12 +20,13 @@
 #include "../torch_abi.h"
 #include "huge_pages.h"
 #include "neighbor_scan.h"
+#include "parallel_chunks.h"
 
 namespace torchmdnet {
 namespace {
 
-constexpr int32_t kChunk = 64;        // slots that one task looks after
-constexpr int64_t kAtomGrain = 1024;  // atoms worth a thread where little is done for each
+constexpr int32_t kChunk = 32;       // slots whose finds are kept together
+constexpr int64_t kAtomGrain = 256;  // atoms worth a thread where little is done for each
 
 // The input as the op takes it.
 template <class T>
@@ -85,6 +86,20 @@ struct Found {
   std::vector<int32_t> counts;
 };
 
+// Zero times a NaN or an infinity is NaN. Sums side by side, as many as a register holds.
+template <class T>
+bool all_finite(const T* numbers, int64_t count) {
+  constexpr int kSums = 64 / sizeof(T);
+  T sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums)
+    for (int k = 0; k < kSums; ++k) sums[k] += numbers[i + k] * T(0);
+  T sum = 0;
+  for (; i < count; ++i) sum += numbers[i] * T(0);
+  for (const T part : sums) sum += part;
+  return sum == 0;
+}
+
 template <class T>
 Atoms<T> read_atoms(const Tensor& pos, const Tensor& batch, const Tensor& box, const Tensor& periodic,
                     int64_t num_systems) {
@@ -97,12 +112,11 @@ Atoms<T> read_atoms(const Tensor& pos, const Tensor& batch, const Tensor& box, c
     faults |= make_lattice(cells ? cells + 9 * b : nullptr, flags ? flags + 3 * b : nullptr, lattice);
     atoms.periodic |= lattice.periodic[0] || lattice.periodic[1] || lattice.periodic[2];
   }
+  bool known = true;
   for (int64_t i = 0; i < atoms.num; ++i)
-    if (atoms.batch[i] < 0 || atoms.batch[i] >= num_systems) faults |= kBadBatch;
-  // Zero times a NaN or an infinity is NaN.
-  T sum = 0;
-  for (int64_t i = 0; i < 3 * atoms.num; ++i) sum += atoms.pos[i] * T(0);
-  if (!(sum == 0)) faults |= kBadPosition;
+    known &= static_cast<uint64_t>(atoms.batch[i]) < static_cast<uint64_t>(num_systems);
+  if (!known) faults |= kBadBatch;
+  if (!all_finite(atoms.pos, 3 * atoms.num)) faults |= kBadPosition;
   check_neighbor_faults(faults);
   return atoms;
 }
@@ -137,6 +151,20 @@ bool wrap_range(const Atoms<T>& atoms, int64_t begin, int64_t end, Extent* exten
   return true;
 }
 
+// Looks at systems side by side whose atoms follow each other.
+template <class T>
+bool wrap_systems(const Atoms<T>& atoms, std::vector<Extent>& extents, int32_t* wraps) {
+  const int64_t num_systems = extents.size();
+  const auto first_atom = [&](int64_t system) {
+    return std::lower_bound(atoms.batch, atoms.batch + atoms.num, system) - atoms.batch;
+  };
+  std::atomic<bool> near{true};
+  parallel_chunks(num_systems, kAtomGrain * num_systems / (atoms.num + 1) + 1, [&](int64_t begin, int64_t end) {
+    if (!wrap_range(atoms, first_atom(begin), first_atom(end), extents.data(), wraps)) near = false;
+  });
+  return near;
+}
+
 // Extents of the systems; a single one is divided among the threads.
 template <class T>
 std::vector<Extent> wrap_atoms(const Atoms<T>& atoms, int32_t* wraps) {
@@ -144,13 +172,15 @@ std::vector<Extent> wrap_atoms(const Atoms<T>& atoms, int32_t* wraps) {
   const Extent empty{{}, {kNone, kNone, kNone}, {-kNone, -kNone, -kNone}, 0};
   std::vector<Extent> extents(atoms.lattices.size(), empty);
   if (extents.size() != 1 || atoms.num == 0) {
-    if (!wrap_range(atoms, 0, atoms.num, extents.data(), wraps)) check_neighbor_faults(kFarAtom);
+    const bool sorted = std::is_sorted(atoms.batch, atoms.batch + atoms.num);
+    if (!(sorted ? wrap_systems(atoms, extents, wraps) : wrap_range(atoms, 0, atoms.num, extents.data(), wraps)))
+      check_neighbor_faults(kFarAtom);
     return extents;
   }
   wrap_range(atoms, 0, 1, extents.data(), wraps);
   std::mutex merging;
   bool near = true;  // an exception would not get out of a thread
-  parallel_for(atoms.num, kAtomGrain, [&](int64_t begin, int64_t end) {
+  parallel_chunks(atoms.num, kAtomGrain, [&](int64_t begin, int64_t end) {
     Extent own = empty;
     std::copy(extents[0].origin, extents[0].origin + 3, own.origin);
     own.count = 1;  // it has an origin
@@ -214,7 +244,7 @@ Slots<T> sort_atoms(const Atoms<T>& atoms, double cutoff) {
       bin_of_atom[i] = bin_number(grid, bin[0], bin[1], bin[2]);
     }
   };
-  parallel_for(atoms.num, kAtomGrain, find_bins);
+  parallel_chunks(atoms.num, kAtomGrain, find_bins);
   for (const int32_t bin : bin_of_atom) ++slots.start[bin + 1];
   for (size_t bin = 1; bin < slots.start.size(); ++bin) slots.start[bin] += slots.start[bin - 1];
   std::vector<int32_t> next(slots.start.begin(), slots.start.end() - 1);
@@ -226,7 +256,7 @@ Slots<T> sort_atoms(const Atoms<T>& atoms, double cutoff) {
     slots.bin[slot] = bin_of_atom[i];
   }
   for (std::vector<T>* axis : {&slots.x, &slots.y, &slots.z}) axis->resize(atoms.num + kScanWidth);
-  parallel_for(atoms.num, kAtomGrain, [&](int64_t begin, int64_t end) {
+  parallel_chunks(atoms.num, kAtomGrain, [&](int64_t begin, int64_t end) {
     for (int64_t slot = begin; slot < end; ++slot) {
       double at[3];
       wrapped(atoms, slots, slots.atom[slot], at);
@@ -257,9 +287,8 @@ class Surroundings {
                if (!half_ || is_forward(a, b, c) || !(a | b | c)) found_.push_back({{a, b, c}, {begin, end}});
              });
     // The atom's own image comes first, then the others in a fixed order.
-    std::stable_sort(found_.begin(), found_.end(), [](const Piece& one, const Piece& other) {
-      return key(one.image) < key(other.image);
-    });
+    std::sort(found_.begin(), found_.end(),
+              [](const Piece& one, const Piece& other) { return key(one) < key(other); });
     collect(atoms_.lattices[system]);
   }
 
@@ -273,8 +302,9 @@ class Surroundings {
     SlotRun run;
   };
 
-  static std::array<int32_t, 4> key(const std::array<int32_t, 3>& image) {
-    return {image[0] || image[1] || image[2], image[0], image[1], image[2]};
+  static std::array<int32_t, 5> key(const Piece& piece) {
+    const auto& [a, b, c] = piece.image;
+    return {a || b || c, a, b, c, piece.run.begin};
   }
 
   void collect(const Lattice& lattice) {
@@ -308,11 +338,10 @@ inline bool is_home(const int32_t* image) { return !(image[0] | image[1] | image
 
 // Looks for the neighbours of the atoms in slots [begin, end); counts them in row_size, one a slot.
 template <class T>
-Found search(const Atoms<T>& atoms, const Slots<T>& slots, const NeighborOptions& options, int32_t begin, int32_t end,
-             int32_t* row_size) {
+Found search(const Slots<T>& slots, const NeighborOptions& options, Surroundings<T>& around, int32_t begin,
+             int32_t end, int32_t* row_size) {
   Found found;
   const ScanFunction<T> find = scan_function<T>();
-  Surroundings<T> around(atoms, slots, options.half);
   Scan<T> scan{slots.x.data(), slots.y.data(), slots.z.data(), nullptr, nullptr, {}, {}, 0, 0, -1, 0};
   scan.lower_squared = static_cast<T>(options.lower) * static_cast<T>(options.lower);
   scan.upper_squared = static_cast<T>(options.upper) * static_cast<T>(options.upper);
@@ -391,12 +420,11 @@ TMD_INLINE void write_shifts(const Slots<T>* slots, const Rows<T>* rows, const G
 
 // Writes the rows of the atoms in slots [begin, end).
 template <class T>
-TMD_INLINE void write_rows(const Atoms<T>* atoms, const Slots<T>* slots, const NeighborOptions* options,
-                           const Rows<T>* rows, const Found* found, int32_t begin, int32_t end) {
-  Surroundings<T> around(*atoms, *slots, options->half);
+TMD_INLINE void write_rows(const Slots<T>* slots, const NeighborOptions* options, const Rows<T>* rows,
+                           const Found* found, Surroundings<T>* around, int32_t begin, int32_t end) {
   const int32_t *next = found->slots.begin(), *count = found->counts.data();
   for (int32_t slot = begin; slot < end; ++slot) {
-    around.move_to(slot);
+    around->move_to(slot);
     const int32_t atom = slots->atom[slot];
     int32_t at = rows->row_ptr[atom];
     if (options->loop) {
@@ -406,7 +434,7 @@ TMD_INLINE void write_rows(const Atoms<T>* atoms, const Slots<T>* slots, const N
       rows->receiver[at] = rows->sender[at] = atom;
       ++at;
     }
-    for (const Group<T>& group : around.groups()) {
+    for (const Group<T>& group : around->groups()) {
       write_pairs(slots, rows, &group, next, *count, slot, at);
       if (rows->shift) write_shifts(slots, rows, &group, next, *count, slot, at);
       at += *count;
@@ -454,11 +482,14 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   std::vector<Found> found(num_chunks);
   std::vector<int32_t> row_size(num_atoms);  // by slot: neighbouring entries belong to one thread
   std::atomic<size_t> num_found{0};  // to stop before memory runs out
-  parallel_each(num_chunks, [&](int64_t chunk) {
-    if (num_found > std::numeric_limits<int32_t>::max()) return;
-    found[chunk] =
-        search(atoms, slots, options, static_cast<int32_t>(chunk * kChunk), chunk_end(chunk), row_size.data());
-    num_found += found[chunk].slots.size();
+  parallel_chunks(num_chunks, 1, [&](int64_t begin, int64_t end) {
+    Surroundings<T> around(atoms, slots, options.half);
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      if (num_found > std::numeric_limits<int32_t>::max()) return;
+      found[chunk] =
+          search(slots, options, around, static_cast<int32_t>(chunk * kChunk), chunk_end(chunk), row_size.data());
+      num_found += found[chunk].slots.size();
+    }
   });
   if (num_found > std::numeric_limits<int32_t>::max()) check_neighbor_faults(kTooManyPairs);
 
@@ -466,8 +497,7 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   Tensor row_ptr = pos.empty({num_atoms + 1}, index), status = pos.empty({2}, index);
   const int64_t total = sum_rows(row_size, slots.atom, row_ptr.mutable_data<int32_t>());
   if (options.capacity >= 0 && total > options.capacity)
-    fail(std::to_string(total) + " neighbour pairs were found, more than the capacity of " +
-         std::to_string(options.capacity) + ": give a larger capacity, or a NeighborList more edges_per_atom");
+    fail_overflow(total, options.capacity);
   const int64_t num_rows = options.capacity >= 0 ? options.capacity : total;
   Tensor vector = pos.empty_like({num_rows, 3}), distance = pos.empty_like({num_rows});
   Tensor receiver = pos.empty({num_rows}, index), sender = pos.empty({num_rows}, index);
@@ -481,10 +511,13 @@ void neighbor_pairs_of(const Tensor& pos, const Tensor& batch, const Tensor& box
   ask_huge_pages(rows.sender, num_rows * sizeof(int32_t));
   if (rows.shift) ask_huge_pages(rows.shift, 3 * num_rows * sizeof(int32_t));
 
-  parallel_each(num_chunks, [&](int64_t chunk) {
-    run<write_rows<T>>(&atoms, &slots, &options, &rows, const_cast<const Found*>(&found[chunk]),
-                       static_cast<int32_t>(chunk * kChunk), chunk_end(chunk));
-    found[chunk] = Found();
+  parallel_chunks(num_chunks, 1, [&](int64_t begin, int64_t end) {
+    Surroundings<T> around(atoms, slots, options.half);
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      run<write_rows<T>>(&slots, &options, &rows, const_cast<const Found*>(&found[chunk]), &around,
+                         static_cast<int32_t>(chunk * kChunk), chunk_end(chunk));
+      found[chunk] = Found();
+    }
   });
   write_padding(rows, total, num_rows, num_atoms, options.upper);
   status.mutable_data<int32_t>()[0] = static_cast<int32_t>(total);

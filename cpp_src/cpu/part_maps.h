@@ -12,6 +12,7 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../torch_abi.h"
+#include "parallel_chunks.h"
 
 namespace torchmdnet {
 
@@ -148,9 +149,10 @@ int64_t block_atoms(int64_t channels) {
 template <class T, class Body>
 void for_blocks(int64_t num_atoms, int64_t channels, const Body& body) {
   const int64_t block = block_atoms<T>(channels);
-  const int64_t grain = kGrainValues / (kComponents * channels * channels + 1) + 1;
-  parallel_for(num_atoms, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i += block) body(i, std::min(block, end - i));
+  const int64_t grain = kGrainValues / (kTileRows * kComponents * channels * channels + 1) + 1;
+  parallel_chunks((num_atoms + kTileRows - 1) / kTileRows, grain, [&](int64_t begin, int64_t end) {
+    const int64_t stop = std::min(end * kTileRows, num_atoms);
+    for (int64_t i = begin * kTileRows; i < stop; i += block) body(i, std::min(block, stop - i));
   });
 }
 
@@ -171,14 +173,6 @@ TMD_INLINE void take(const T* x, int64_t plane, int64_t m, T* out) {
 template <class T>
 TMD_INLINE void put(const T* x, int64_t plane, int64_t m, T* out) {
   for (int c = 0; c < kComponents; ++c) out[c * plane + m] = x[c];
-}
-
-// Refuses what is not three matrices for the channels of x.
-inline void check_maps(const Tensor& x, std::initializer_list<const Tensor*> maps) {
-  for (const Tensor* map : maps)
-    require(map->dim() == 2 && map->contiguous() && map->dtype() == x.dtype() && map->size(0) == x.size(2) &&
-                map->size(1) == x.size(2),
-            "maps must be contiguous, of shape (C, C) and of the tensor's type");
 }
 
 }  // namespace torchmdnet

@@ -5,8 +5,9 @@
 //
 // One pass each. Threads divide the atoms.
 #include "../lanes.h"
-#include "../tensor_input.h"
+#include "../part_input.h"
 #include "huge_pages.h"
+#include "parallel_chunks.h"
 
 namespace torchmdnet {
 namespace {
@@ -51,7 +52,7 @@ void part_norms(StableIValue* stack, uint64_t, uint64_t) {
     using T = decltype(type);
     const T* from = x.data<T>();
     T* to = out.mutable_data<T>();
-    parallel_for(x.size(1), grain_atoms(C),
+    parallel_chunks(x.size(1), grain_atoms(C),
                  [&](int64_t begin, int64_t end) { run<norm_rows<T>>(from, plane, C, begin, end, to); });
   });
   stack[0] = out.release();
@@ -61,16 +62,14 @@ void part_norms(StableIValue* stack, uint64_t, uint64_t) {
 void part_norms_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad(stack[0]), x(stack[1]);
   const int64_t plane = check_tensors({&x}), C = x.size(2);
-  require(grad.dim() == 3 && grad.contiguous() && grad.dtype() == x.dtype() && grad.size(0) == x.size(1) &&
-              grad.size(1) == kParts && grad.size(2) == C,
-          "grad must be contiguous, of shape (N, 3, C) and of the tensor's type");
+  check_norms_gradient(grad, x);
   Tensor out = x.empty_like({kComponents, x.size(1), C});
   for_type(x, [&](auto type) {
     using T = decltype(type);
     const T *from = x.data<T>(), *by = grad.data<T>();
     T* to = out.mutable_data<T>();
     ask_huge_pages(to, kComponents * plane * sizeof(T));
-    parallel_for(x.size(1), grain_atoms(C),
+    parallel_chunks(x.size(1), grain_atoms(C),
                  [&](int64_t begin, int64_t end) { run<slope_rows<T>>(by, from, plane, C, begin, end, to); });
   });
   stack[0] = out.release();

@@ -1,10 +1,12 @@
 // Products of a few rows with matrices that are read as they lie: for maps of single atoms, where the operands of a
 // block of atoms stay in the cache.
 #pragma once
+#include <algorithm>
 #include <cstdint>
-#include <memory>
 
 #include "../torch_abi.h"
+#include "parallel_chunks.h"
+#include "scratch.h"
 
 namespace torchmdnet {
 
@@ -29,24 +31,14 @@ void product(Rows<const float> x, Rows<const float> map, ProductSize size, Rows<
 void product(Rows<const double> x, Rows<const double> map, ProductSize size, Rows<const double> start,
              Rows<double> to);
 
-// Numbers that nobody has set.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(int64_t size) : numbers_(new T[size]) {}
-  T* data() { return numbers_.get(); }
-
- private:
-  std::unique_ptr<T[]> numbers_;
-};
-
-// Calls body(begin, end, space) for blocks of rows on PyTorch's threads; each thread has a space of its own.
+// Calls body(begin, end, space) for blocks of rows on PyTorch's threads; a space serves some blocks after each other.
 template <class Space, class Body>
 void parallel_blocks(int64_t num_rows, int64_t size_of_space, const Body& body) {
-  parallel_for(num_rows, kFewestRows, [&](int64_t begin, int64_t end) {
+  parallel_chunks((num_rows + kFewestRows - 1) / kFewestRows, 1, [&](int64_t begin, int64_t end) {
     Space space(size_of_space);
-    for (int64_t first = begin; first < end; first += kRowsAtOnce)
-      body(first, first + kRowsAtOnce < end ? first + kRowsAtOnce : end, space);
+    const int64_t stop = std::min(end * kFewestRows, num_rows);
+    for (int64_t first = begin * kFewestRows; first < stop; first += kRowsAtOnce)
+      body(first, std::min(first + kRowsAtOnce, stop), space);
   });
 }
 

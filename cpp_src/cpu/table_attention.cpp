@@ -106,7 +106,7 @@ TMD_INLINE void attention_rows(const AttentionInput<T>& in, int64_t begin, int64
 template <class T>
 void attention_cpu(const AttentionInput<T>& in, const Tensor& scalar, const Tensor& vector) {
   T *to_scalar = scalar.mutable_data<T>(), *to_vector = vector.mutable_data<T>();
-  for_atoms(in.edges, in.channels, [&](int64_t begin, int64_t end) {
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
     run<attention_rows<T>>(in, begin, end, to_scalar, to_vector);
   });
 }

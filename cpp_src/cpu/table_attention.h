@@ -1,13 +1,11 @@
 // What attention from a table and its derivative share: arguments and their checks.
 #pragma once
-#include <algorithm>
-#include <atomic>
-
 #include "../attention_input.h"
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
 #include "../torch_abi.h"
+#include "parallel_chunks.h"
 #include "table_columns.h"
 #include "table_edges.h"
 
@@ -50,18 +48,5 @@ struct AttentionArguments {
             query.size(1),   num_heads,           edges};
   }
 };
-
-constexpr int64_t kAtomsAtOnce = 16;
-
-// Calls body(begin, end) for groups of atoms on PyTorch's threads: whichever is free takes the next one, for atoms have
-// different numbers of edges and threads are interrupted.
-template <class Body>
-void for_atoms(const Edges& edges, int64_t channels, const Body& body) {
-  std::atomic<int64_t> next{0};
-  parallel_for(edges.num_atoms, edges.atoms_per_task(channels), [&](int64_t, int64_t) {
-    for (int64_t begin; (begin = next.fetch_add(kAtomsAtOnce)) < edges.num_atoms;)
-      body(begin, std::min(begin + kAtomsAtOnce, edges.num_atoms));
-  });
-}
 
 }  // namespace torchmdnet

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../sigmoid.h"
+#include "scratch.h"
 
 namespace torchmdnet {
 namespace {
@@ -223,9 +224,9 @@ template <class T>
 void backward_cpu(const AttentionInput<T>& in, AttentionGradients<T> to, T* to_s) {
   const int64_t num_filled = in.edges.row_ptr[in.edges.num_atoms];
   std::fill(to.direction + num_filled * kAxes, to.direction + in.edges.num_edges * kAxes, T(0));
-  std::vector<T> of_edges(in.edges.num_edges);
+  Scratch<T> of_edges(in.edges.num_edges);
   to.slope = of_edges.data();
-  for_atoms(in.edges, in.channels, [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
   sum_of_pairs(in.edges, of_edges.data(), to_s);
 }
 

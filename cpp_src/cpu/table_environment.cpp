@@ -15,6 +15,8 @@
 #include "../radial_table.h"
 #include "../table_input.h"
 #include "../torch_abi.h"
+#include "parallel_chunks.h"
+#include "scratch.h"
 #include "table_edges.h"
 
 namespace torchmdnet {
@@ -122,7 +124,7 @@ struct Arguments {
 template <class T>
 void forward_cpu(const TableSurroundings<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
                [&](int64_t begin, int64_t end) { run<forward_rows<T>>(in, begin, end, to); });
 }
 
@@ -132,8 +134,8 @@ void backward_cpu(const TableSurroundings<T>& in, const Tensor& grad, const Tens
   T* to = to_y.mutable_data<T>();
   const int64_t num_filled = in.edges.row_ptr[in.edges.num_atoms];
   std::fill(to + num_filled * kComponents, to + in.edges.num_edges * kComponents, T(0));
-  std::vector<T> of_edges(in.edges.num_edges);
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
+  Scratch<T> of_edges(in.edges.num_edges);
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
     run<backward_rows<T>>(in, from, begin, end, to, of_edges.data());
   });
   sum_of_pairs(in.edges, of_edges.data(), to_s.mutable_data<T>());

@@ -18,6 +18,8 @@
 #include "../radial_table.h"
 #include "../table_input.h"
 #include "../torch_abi.h"
+#include "parallel_chunks.h"
+#include "scratch.h"
 #include "table_edges.h"
 
 namespace torchmdnet {
@@ -122,7 +124,7 @@ Edges check_input(const Tensor& table, const Tensor& s, const Tensor& x, const T
 template <class T>
 void message_cpu(const TableInput<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
                [&](int64_t begin, int64_t end) { run<message_rows<T>>(in, begin, end, to); });
 }
 
@@ -130,8 +132,8 @@ template <class T>
 void backward_cpu(const TableInput<T>& in, const Tensor& grad, const Tensor& to_x, const Tensor& to_s) {
   const T* from = grad.data<T>();
   T* to = to_x.mutable_data<T>();
-  std::vector<T> of_edges(in.edges.num_edges);
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
+  Scratch<T> of_edges(in.edges.num_edges);
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
     run<backward_rows<T>>(in, from, begin, end, to, of_edges.data());
   });
   sum_of_pairs(in.edges, of_edges.data(), to_s.mutable_data<T>());

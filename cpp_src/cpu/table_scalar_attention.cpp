@@ -98,7 +98,7 @@ TMD_INLINE void attention_rows(const ScalarInput<T>& in, int64_t begin, int64_t 
 template <class T>
 void attention_cpu(const ScalarInput<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
                [&](int64_t begin, int64_t end) { run<attention_rows<T>>(in, begin, end, to); });
 }
 

@@ -3,14 +3,14 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../radial_table.h"
-#include "../torch_abi.h"
+#include "../scalar_attention_input.h"
+#include "parallel_chunks.h"
 #include "table_columns.h"
 #include "table_edges.h"
 
 namespace torchmdnet {
 
 constexpr int64_t kScalarBatch = 8;  // edges whose numbers stay in the cache between two passes; a multiple of four
-constexpr int kScalarColumns = 2;    // of the table: keys, values
 
 // Arrays as in table_scalar_attention.cpp; the gradient is set for the derivative alone.
 template <class T>
@@ -61,17 +61,7 @@ struct ScalarArguments {
 };
 
 inline Edges ScalarArguments::check() const {
-  require_float(query, "an array must be float32 or float64");
-  for (const Tensor* array : {&table, &s, &query, &key, &value})
-    require(array->contiguous() && array->dtype() == query.dtype(), "arrays must be contiguous and of one type");
-  for (const Tensor* array : {&query, &key, &value})
-    require(query.dim() == 2 && array->dim() == 2 && array->size(0) == query.size(0) &&
-                array->size(1) == query.size(1),
-            "want query, key and value (N, C)");
-  require(num_heads >= 1 && query.size(1) % num_heads == 0, "the number of channels must be a multiple of num_heads");
-  require(table.dim() == 4 && table.size(0) >= 1 && table.size(0) < (1 << 24) && table.size(1) == kCoefficients &&
-              table.size(2) == kScalarColumns && table.size(3) == query.size(1) && s.dim() == 1,
-          "want table (M, 6, 2, C) with M of 1 to 16777215, s (P,)");
+  ScalarAttentionTensors{table, s, query, key, value}.check(num_heads);
   return check_edges(sender, row_ptr, pair, query.size(0), s.size(0));
 }
 

@@ -10,6 +10,7 @@
 
 #include "../sigmoid.h"
 #include "four_sums.h"
+#include "scratch.h"
 #include "table_scalar_attention.h"
 
 namespace torchmdnet {
@@ -178,9 +179,9 @@ TMD_INLINE void backward_rows(const ScalarInput<T>& in, int64_t begin, int64_t e
 
 template <class T>
 void backward_cpu(const ScalarInput<T>& in, ScalarGradients<T> to, T* to_s) {
-  std::vector<T> of_edges(in.edges.num_edges);
+  Scratch<T> of_edges(in.edges.num_edges);
   to.of_edges = of_edges.data();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
                [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
   sum_of_pairs(in.edges, of_edges.data(), to_s);
 }
@@ -195,9 +196,7 @@ void table_scalar_attention_backward(StableIValue* stack, uint64_t, uint64_t) {
   const ScalarArguments arguments{table, s, query, key, value, sender, row_ptr, pair, argument<int64_t>(stack[10])};
   const Edges edges = arguments.check();
   const int64_t N = query.size(0), C = query.size(1);
-  require(grad.contiguous() && grad.dtype() == query.dtype() && grad.dim() == 2 && grad.size(0) == N &&
-              grad.size(1) == C,
-          "want a contiguous gradient (N, C) of the arrays' type");
+  ScalarAttentionTensors{table, s, query, key, value}.check_gradient(grad);
   Tensor to_s = s.empty_like({s.size(0)}), to_query = query.empty_like({N, C}), to_key = query.empty_like({N, C}),
          to_value = query.empty_like({N, C});
   for_type(query, [&](auto type) {

@@ -15,6 +15,8 @@
 #include "../edges.h"
 #include "../lanes.h"
 #include "../table_input.h"
+#include "parallel_chunks.h"
+#include "scratch.h"
 #include "table_columns.h"
 #include "table_edges.h"
 
@@ -84,7 +86,7 @@ SumInput<T> sum_input(const Tensor& table, const Tensor& s, const Tensor& x, con
 template <class T>
 void sum_cpu(const SumInput<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
     run<sum_rows<T, false>>(in, in.x, begin, end, to, static_cast<T*>(nullptr));
   });
 }
@@ -93,8 +95,8 @@ template <class T>
 void backward_cpu(const SumInput<T>& in, const Tensor& grad, const Tensor& to_x, const Tensor& to_s) {
   const T* from = grad.data<T>();
   T* to = to_x.mutable_data<T>();
-  std::vector<T> of_edges(in.edges.num_edges);
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
+  Scratch<T> of_edges(in.edges.num_edges);
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) {
     run<sum_rows<T, true>>(in, from, begin, end, to, of_edges.data());
   });
   sum_of_pairs(in.edges, of_edges.data(), to_s.mutable_data<T>());

@@ -16,6 +16,7 @@
 #include "../lanes.h"
 #include "../tensor_input.h"
 #include "../torch_abi.h"
+#include "parallel_chunks.h"
 
 namespace torchmdnet {
 namespace {
@@ -126,7 +127,7 @@ struct Arguments {
 template <class T>
 void forward_cpu(const Inputs<T>& in, const Tensor& out) {
   T* to = out.mutable_data<T>();
-  parallel_for(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
                [&](int64_t begin, int64_t end) { run<forward_rows<T>>(in, begin, end, to); });
 }
 

@@ -9,8 +9,8 @@
 //
 // Blocks of atoms go through all steps while they are in the cache. Threads divide the atoms; each number is computed by
 // one of them, the same for any division (part_maps.h).
+#include "../part_input.h"
 #include "../tensor_algebra.h"
-#include "../tensor_input.h"
 #include "huge_pages.h"
 #include "part_maps.h"
 
@@ -80,12 +80,6 @@ T* fresh(const Tensor& out, int64_t plane) {
   T* data = out.mutable_data<T>();
   ask_huge_pages(data, kComponents * plane * sizeof(T));
   return data;
-}
-
-void check_scales(const Tensor& scales, const Tensor& x) {
-  require(scales.dim() == 3 && scales.contiguous() && scales.dtype() == x.dtype() && scales.size(0) == x.size(1) &&
-              scales.size(1) == kParts && scales.size(2) == x.size(2),
-          "scales must be contiguous, of shape (N, 3, C) and of the tensor's type");
 }
 
 }  // namespace

@@ -9,8 +9,9 @@
 // Blocks of atoms go through all steps while they are in the cache: 27 + 9 numbers of an atom and channel are moved, and
 // 27 + 18 in the backward pass, which computes d again. Threads divide the atoms; each number is computed by one of
 // them, the same for any division (part_maps.h).
-#include "../tensor_algebra.h"
-#include "../tensor_input.h"
+#include "../tensor_update.h"
+
+#include "../part_input.h"
 #include "huge_pages.h"
 #include "part_maps.h"
 
@@ -23,25 +24,19 @@ struct Update {
   int64_t plane, channels;
 };
 
-template <class T>
-TMD_INLINE T factor(const T* kappa, int64_t i) {
-  return kappa ? kappa[i] : T(1);
-}
-
 // t and t / (|t|^2 + 1) of `count` atoms from `first` on, in blocks of their own.
 template <class T, bool both>
 TMD_INLINE void product_rows(const Update<T>* in, int64_t first, int64_t count, T* __restrict t, T* __restrict n) {
   const int64_t C = in->channels, plane = count * C;
   const T *y = in->y, *message = in->m;
   for (int64_t i = 0; i < count; ++i) {
-    const T kappa = both ? factor(in->kappa, first + i) : T(2);
+    const T kappa = factor_of(in->kappa, first + i);
     TMD_INDEPENDENT
     for (int64_t k = 0; k < C; ++k) {
       T a[kComponents], b[kComponents], product[kComponents];
       take(y, in->plane, (first + i) * C + k, a);
       take(message, in->plane, (first + i) * C + k, b);
-      product_column<both>(a, b, T(1), T(1), 1, 0, product);
-      for (int c = 0; c < kComponents; ++c) product[c] *= kappa;
+      product_of_message<both>(a, b, kappa, product);
       if (t) put(product, plane, i * C + k, t);
       normalize_column(product, 1, 0, a);
       put(a, plane, i * C + k, n);
@@ -55,14 +50,13 @@ TMD_INLINE void finish_rows(const Update<T>* in, int64_t first, int64_t count, c
   const int64_t C = in->channels, plane = count * C;
   const T* x = in->x;
   for (int64_t i = 0; i < count; ++i) {
-    const T kappa = factor(in->kappa, first + i);
+    const T kappa = factor_of(in->kappa, first + i);
     TMD_INDEPENDENT
     for (int64_t k = 0; k < C; ++k) {
-      T a[kComponents], square[kComponents], own[kComponents];
+      T a[kComponents], own[kComponents];
       take(d, plane, i * C + k, a);
       take(x, in->plane, (first + i) * C + k, own);
-      product_column<false>(a, a, T(1), T(1), 1, 0, square);
-      for (int c = 0; c < kComponents; ++c) own[c] += a[c] + kappa * square[c];
+      add_change(a, kappa, own);
       put(own, in->plane, (first + i) * C + k, out);
     }
   }
@@ -74,14 +68,13 @@ TMD_INLINE void slope_of_square(const Update<T>* in, int64_t first, int64_t coun
   const int64_t C = in->channels, plane = count * C;
   const T* grad = in->grad;
   for (int64_t i = 0; i < count; ++i) {
-    const T kappa = factor(in->kappa, first + i);
+    const T kappa = factor_of(in->kappa, first + i);
     TMD_INDEPENDENT
     for (int64_t k = 0; k < C; ++k) {
-      T a[kComponents], g[kComponents], slope[kComponents];
+      T a[kComponents], g[kComponents];
       take(static_cast<const T*>(d), plane, i * C + k, a);
       take(grad, in->plane, (first + i) * C + k, g);
-      product_column<true>(g, a, T(1), T(-1), 1, 0, slope);
-      for (int c = 0; c < kComponents; ++c) g[c] += kappa * slope[c];
+      slope_of_change(a, kappa, g);
       put(g, plane, i * C + k, d);
     }
   }
@@ -94,22 +87,18 @@ TMD_INLINE void slope_of_product(const Update<T>* in, int64_t first, int64_t cou
   const int64_t C = in->channels, plane = count * C;
   const T *y = in->y, *message = in->m;
   for (int64_t i = 0; i < count; ++i) {
-    const T kappa = both ? factor(in->kappa, first + i) : T(2);
+    const T kappa = factor_of(in->kappa, first + i);
     TMD_INDEPENDENT
     for (int64_t k = 0; k < C; ++k) {
       const int64_t place = (first + i) * C + k;
-      T a[kComponents], b[kComponents], g[kComponents], out[kComponents];
-      take(t, plane, i * C + k, a);
-      take(by_n, plane, i * C + k, b);
-      slope_column(a, b, 1, 0, g);
-      for (int c = 0; c < kComponents; ++c) g[c] *= kappa;
+      T product[kComponents], g[kComponents], a[kComponents], b[kComponents], of_y[kComponents], of_m[kComponents];
+      take(t, plane, i * C + k, product);
+      take(by_n, plane, i * C + k, g);
       take(y, in->plane, place, a);
       take(message, in->plane, place, b);
-      product_column<both>(g, b, T(1), T(-1), 1, 0, out);
-      put(out, in->plane, place, to_y);
-      if (both) product_column<true>(g, a, T(1), T(-1), 1, 0, out);
-      else product_column<false>(a, g, T(-1), T(1), 1, 0, out);
-      put(out, in->plane, place, to_m);
+      slope_of_message<both>(product, g, a, b, kappa, of_y, of_m);
+      put(of_y, in->plane, place, to_y);
+      put(of_m, in->plane, place, to_m);
     }
   }
 }
@@ -143,18 +132,6 @@ void backward_cpu(const Update<T>& in, int64_t num_atoms, const T* const (&weigh
   });
 }
 
-// Returns kappa's numbers, or null for 1.
-template <class T>
-const T* numbers(const Tensor& kappa) {
-  return kappa.size(0) ? kappa.data<T>() : nullptr;
-}
-
-void check_kappa(const Tensor& kappa, const Tensor& y) {
-  require(kappa.dim() == 2 && kappa.contiguous() && kappa.dtype() == y.dtype() && kappa.size(1) == 1 &&
-              (kappa.size(0) == 0 || kappa.size(0) == y.size(1)),
-          "kappa must be contiguous, of shape (N, 1) or (0, 1) and of the tensor's type");
-}
-
 }  // namespace
 
 // tensor_update(x, y, message, kappa, trace_map, skew_map, symmetric_map, both) -> (9, N, C)
@@ -167,7 +144,7 @@ void tensor_update(StableIValue* stack, uint64_t, uint64_t) {
   Tensor out = x.empty_like({kComponents, x.size(1), x.size(2)});
   for_type(x, [&](auto type) {
     using T = decltype(type);
-    const Update<T> in{x.data<T>(), y.data<T>(), message.data<T>(), numbers<T>(kappa), nullptr, plane, x.size(2)};
+    const Update<T> in{x.data<T>(), y.data<T>(), message.data<T>(), numbers_of_kappa<T>(kappa), nullptr, plane, x.size(2)};
     const T* const weights[kParts] = {w0.data<T>(), w1.data<T>(), w2.data<T>()};
     T* to = out.mutable_data<T>();
     ask_huge_pages(to, kComponents * plane * sizeof(T));
@@ -187,7 +164,7 @@ void tensor_update_backward(StableIValue* stack, uint64_t, uint64_t) {
   Tensor to_y = y.empty_like({kComponents, y.size(1), y.size(2)}), to_m = y.empty_like({kComponents, y.size(1), y.size(2)});
   for_type(y, [&](auto type) {
     using T = decltype(type);
-    const Update<T> in{nullptr, y.data<T>(), message.data<T>(), numbers<T>(kappa), grad.data<T>(), plane, y.size(2)};
+    const Update<T> in{nullptr, y.data<T>(), message.data<T>(), numbers_of_kappa<T>(kappa), grad.data<T>(), plane, y.size(2)};
     const T* const weights[kParts] = {w0.data<T>(), w1.data<T>(), w2.data<T>()};
     T *of_y = to_y.mutable_data<T>(), *of_m = to_m.mutable_data<T>();
     for (T* out : {of_y, of_m}) ask_huge_pages(out, kComponents * plane * sizeof(T));

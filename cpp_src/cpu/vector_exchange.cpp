@@ -6,17 +6,19 @@
 //   new v = v + p3 o1 + vectors          (N, 3, C)
 // The derivative makes p and o anew, or reads what was kept of them: 12 C numbers an atom, for few atoms.
 // Blocks of atoms go through in the cache. Atoms do not meet: the same bits for any number of threads.
+#include "../vector_exchange.h"
+
 #include <algorithm>
 #include <vector>
 
+#include "../atom_input.h"
 #include "../lanes.h"
-#include "../torch_abi.h"
 #include "row_products.h"
 
 namespace torchmdnet {
 namespace {
 
-constexpr int kAxes = 3, kParts = 3;
+constexpr int kAxes = kVectorAxes, kParts = kExchangeParts;
 
 // The maps as they are, for the results, and transposed (3 C, C), for the derivative.
 template <class T>
@@ -56,15 +58,8 @@ TMD_INLINE void exchange_rows(const ExchangeInput<T>& in, const T* x, const T* v
     const T *v = in.v + i * kAxes * C, *added = vectors + i * kAxes * C;
     T* result = to_v + i * kAxes * C;
     TMD_INDEPENDENT
-    for (int64_t c = 0; c < C; ++c) {
-      T product = 0;
-      for (int a = 0; a < kAxes; ++a) {
-        const T* row = p + a * kParts * C + c;
-        product += row[0] * row[C];
-        result[a * C + c] = v[a * C + c] + row[2 * C] * o[c] + added[a * C + c];
-      }
-      to_x[i * C + c] = x[i * C + c] + product * o[C + c] + o[2 * C + c];
-    }
+    for (int64_t c = 0; c < C; ++c)
+      exchange_channel(x + i * C + c, v + c, added + c, p + c, o + c, C, to_x + i * C + c, result + c);
   }
 }
 
@@ -76,22 +71,7 @@ TMD_INLINE void exchange_slopes(const ExchangeInput<T>& in, const T* grad_x, con
   for (int64_t i = begin; i < begin + rows; ++i) {
     const T *of_x = grad_x + i * C, *of_v = grad_v + i * kAxes * C;
     TMD_INDEPENDENT
-    for (int64_t c = 0; c < C; ++c) {
-      const T factor = of_x[c] * o[C + c], carried = o[c];
-      T product = 0, along = 0;
-      for (int a = 0; a < kAxes; ++a) {
-        const T *row = p + a * kParts * C + c, p1 = row[0], p2 = row[C], g = of_v[a * C + c];
-        T* to = to_p + a * kParts * C + c;
-        product += p1 * p2;
-        along += row[2 * C] * g;
-        to[0] = p2 * factor;
-        to[C] = p1 * factor;
-        to[2 * C] = g * carried;
-      }
-      to_o[c] = along;
-      to_o[C + c] = product * of_x[c];
-      to_o[2 * C + c] = of_x[c];
-    }
+    for (int64_t c = 0; c < C; ++c) exchange_slope(of_x + c, of_v + c, p + c, o + c, C, to_p + c, to_o + c);
     p += kOfVectors * C;
     o += kOfScalars * C;
     to_p += kOfVectors * C;
@@ -130,34 +110,6 @@ void backward_cpu(const ExchangeInput<T>& in, const T* grad_x, const T* grad_v, 
   });
 }
 
-bool is_matrix(const Tensor& tensor, int64_t rows, int64_t columns) {
-  return tensor.dim() == 2 && tensor.size(0) == rows && tensor.size(1) == columns;
-}
-
-bool is_vectors(const Tensor& tensor, int64_t rows, int64_t columns) {
-  return tensor.dim() == 3 && tensor.size(0) == rows && tensor.size(1) == kAxes && tensor.size(2) == columns;
-}
-
-// Arguments of the ops: features of the scalars' and the vectors' shape, and maps.
-void check_input(std::initializer_list<const Tensor*> scalars, std::initializer_list<const Tensor*> vectors,
-                 const Tensor* maps) {
-  const Tensor &x = **scalars.begin(), &map = maps[0], &transposed = maps[1], &bias = maps[2];
-  require_float(x, "arrays must be float32 or float64");
-  require(x.dim() == 2, "want scalars (N, C)");
-  const int64_t N = x.size(0), C = x.size(1);
-  for (const Tensor* array : scalars) require(is_matrix(*array, N, C), "want scalars (N, C)");
-  for (const Tensor* array : vectors) require(is_vectors(*array, N, C), "want vectors (N, 3, C)");
-  require(is_matrix(map, C, 3 * C) && is_matrix(transposed, 3 * C, C) && bias.dim() == 1 && bias.size(0) == 3 * C &&
-              is_matrix(maps[3], C, 3 * C) && is_matrix(maps[4], 3 * C, C),
-          "want maps (C, 3 C), transposed maps (3 C, C) and bias (3 C,)");
-  const auto require_like = [&](const Tensor& array) {
-    require(array.contiguous() && array.dtype() == x.dtype(), "arrays must be contiguous and of one type");
-  };
-  for (const Tensor* array : scalars) require_like(*array);
-  for (const Tensor* array : vectors) require_like(*array);
-  for (int n = 0; n < 5; ++n) require_like(maps[n]);
-}
-
 template <class T>
 ExchangeInput<T> exchange_input(const Tensor& v, const Tensor& received, const Tensor* maps,
                                 const std::vector<T>& zeros) {
@@ -177,7 +129,7 @@ void vector_exchange(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor x(stack[0]), v(stack[1]), received(stack[2]), vectors(stack[3]);
   const Tensor maps[] = {Tensor(stack[4]), Tensor(stack[5]), Tensor(stack[6]), Tensor(stack[7]), Tensor(stack[8])};
   const bool keeps = argument<bool>(stack[9]);
-  check_input({&x, &received}, {&v, &vectors}, maps);
+  check_exchange({&x, &received}, {&v, &vectors}, maps);
   const int64_t N = x.size(0), C = x.size(1), num_kept = keeps ? N : 0;
   Tensor to_x = x.empty_like({N, C}), to_v = x.empty_like({N, kAxes, C});
   Tensor p = x.empty_like({num_kept, kAxes, kParts * C}), o = x.empty_like({num_kept, kParts * C});
@@ -197,12 +149,9 @@ void vector_exchange(StableIValue* stack, uint64_t, uint64_t) {
 void vector_exchange_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad_x(stack[0]), grad_v(stack[1]), v(stack[2]), received(stack[3]), p(stack[4]), o(stack[5]);
   const Tensor maps[] = {Tensor(stack[6]), Tensor(stack[7]), Tensor(stack[8]), Tensor(stack[9]), Tensor(stack[10])};
-  check_input({&received, &grad_x}, {&v, &grad_v}, maps);
+  check_exchange({&received, &grad_x}, {&v, &grad_v}, maps);
   const int64_t N = received.size(0), C = received.size(1);
-  const bool keeps = p.dim() == 3 && p.size(0) > 0;
-  require(!keeps || (is_vectors(p, N, kParts * C) && is_matrix(o, N, kParts * C) && p.contiguous() && o.contiguous() &&
-                     p.dtype() == v.dtype() && o.dtype() == v.dtype()),
-          "want p (N, 3, 3 C) and o (N, 3 C) of the arrays' type, or none");
+  const bool keeps = check_kept(p, o, v);
   Tensor to_v = received.empty_like({N, kAxes, C}), to_received = received.empty_like({N, C});
   for_type(received, [&](auto type) {
     using T = decltype(type);

@@ -14,6 +14,8 @@ namespace torchmdnet {
 
 constexpr int kWarp = 32;
 constexpr int kBlock = 256;  // threads, where nothing speaks for another number
+constexpr int kLargeBlock = 512;    // threads of a block that works alone
+constexpr int64_t kFewAtoms = 128;  // up to which one block does what else takes several launches
 constexpr unsigned kAllLanes = 0xffffffffu;
 
 using Stream = cudaStream_t;

@@ -8,10 +8,11 @@ namespace torchmdnet {
 
 // distinct_pairs(sender, shift, row_ptr, loop, padded) -> (first, pair)
 //
-// Five launches, a warp a row, on the current stream, without synchronisation; deterministic: the order in which
-// atomics list edges does not show in the results. Reads sender and shift three times side by side, writes both results
-// once, and writes and reads eight bytes a pair. A row of K edges compares up to K^2 / 4 numbers, 32 at a time. An edge
-// without a reverse, which a full list does not have, gets pair -1.
+// One launch for few atoms, else five, a warp a row, on the current stream, without synchronisation; deterministic: the
+// order in which atomics list edges does not show in the results. Reads sender and shift three times side by side,
+// writes both results once, and writes and reads eight bytes a pair. A row of K edges compares up to K^2 / 4 numbers,
+// 32 at a time. An edge to a lower atom without its reverse gets pair -1, and so do all to higher ones where there are
+// not as many of both: a list that is not full gives NaN.
 void distinct_pairs_cuda(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor sender(stack[0]), shift(stack[1]), row_ptr(stack[2]);
   Distinct d{};
@@ -29,7 +30,7 @@ void distinct_pairs_cuda(StableIValue* stack, uint64_t, uint64_t) {
   d.row_ptr = row_ptr.data<int32_t>();
   d.first = first.mutable_data<int32_t>();
   d.pair = pair.mutable_data<int32_t>();
-  distinct_pairs(d, kBlock, device.stream());
+  distinct_pairs(d, kFewAtoms, kBlock, device.stream());
   stack[0] = first.release();
   stack[1] = pair.release();
 }

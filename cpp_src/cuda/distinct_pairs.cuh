@@ -82,7 +82,7 @@ __device__ void for_row(const Distinct& d, int64_t i, Visit visit) {
   }
 }
 
-static __global__ void count_rows_kernel(Distinct d) {
+__device__ inline void count_rows(const Distinct& d) {
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
     int64_t count = 0;
     for_row(d, i, [&](int64_t, bool is_edge, EdgeKind kind, int32_t) {
@@ -96,7 +96,7 @@ static __global__ void count_rows_kernel(Distinct d) {
 }
 
 // A block a tile: from the sizes of the rows to where those of each atom begin.
-static __global__ void start_rows_kernel(Distinct d) {
+__device__ inline void start_rows(const Distinct& d) {
   const int64_t tile = blockIdx.x, before = sum_range(d.tiles, 0, tile);
   scan_range(d.rows, tile * kTile, tile_end(tile, d.num_atoms), before,
              [&](int64_t i, int64_t first) { d.rows[i] = first; });
@@ -119,22 +119,24 @@ __device__ inline void list_forward(const Distinct& d, int64_t receiver, int32_t
   if (place < range.end - range.begin) d.incoming[range.begin + place] = {static_cast<int32_t>(receiver), row};
 }
 
-// Forward edges and self pairs.
-static __global__ void number_forward_kernel(Distinct d) {
+// Forward edges and self pairs. Where there are not as many reverse edges as forward ones, no forward edge gets a row.
+__device__ inline void number_forward(const Distinct& d) {
+  const int64_t counts = sum_range(d.tiles, 0, divide_up(d.num_atoms, kTile));
+  const bool is_full = num_forward(counts) == num_reverse(counts);
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
     const int32_t start = static_cast<int32_t>(d.num_self_rows()) + num_forward(d.rows[i]);
     for_row(d, i, [&](int64_t e, bool is_edge, EdgeKind kind, int32_t num_before) {
       if (!is_edge || !(kind.self || kind.forward)) return;
       const int32_t row = kind.self ? 0 : start + num_before;
-      const bool has_row = row < d.num_pairs();  // or the list is not full
+      const bool has_row = (kind.self || is_full) && row < d.num_pairs();
       d.pair[e] = has_row ? row : -1;
       if (!kind.forward || !has_row) return;
       d.first[row] = static_cast<int32_t>(e);
       list_forward(d, i, d.sender[e], row);
     });
   }
-  // As many as were counted: a list that is not full, as after a fault, leaves rows without an edge.
-  const int64_t num_used = num_forward(sum_range(d.tiles, 0, divide_up(d.num_atoms, kTile))) + d.num_self_rows();
+  // As many as were counted: after a fault there are rows without an edge.
+  const int64_t num_used = (is_full ? num_forward(counts) : 0) + d.num_self_rows();
   if (d.num_self_rows() && grid_thread() == 0) d.first[0] = 0;
   write_unused(d, num_used, grid_thread(), grid_threads());
 }
@@ -165,7 +167,7 @@ __device__ inline int32_t find_row(const Distinct& d, int64_t i, int64_t e, int3
 }
 
 // The other edges.
-static __global__ void number_reverse_kernel(Distinct d) {
+__device__ inline void number_reverse(const Distinct& d) {
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
     for_row(d, i, [&](int64_t e, bool is_edge, EdgeKind kind, int32_t) {
       const bool wanted = is_edge && !kind.self && !kind.forward;
@@ -175,7 +177,31 @@ static __global__ void number_reverse_kernel(Distinct d) {
   }
 }
 
-inline void distinct_pairs(const Distinct& d, int threads, Stream stream) {
+static __global__ void count_rows_kernel(Distinct d) { count_rows(d); }
+static __global__ void start_rows_kernel(Distinct d) { start_rows(d); }
+static __global__ void number_forward_kernel(Distinct d) { number_forward(d); }
+static __global__ void number_reverse_kernel(Distinct d) { number_reverse(d); }
+
+// All of it, in one block, of no more atoms than a tile has.
+static __global__ void __launch_bounds__(kLargeBlock) distinct_pairs_kernel(Distinct d) {
+  count_rows(d);
+  __syncthreads();
+  const int64_t sum = sum_range(d.rows, 0, d.num_atoms);
+  if (threadIdx.x == 0) d.tiles[0] = sum;
+  __syncthreads();
+  start_rows(d);
+  __syncthreads();
+  number_forward(d);
+  __syncthreads();
+  number_reverse(d);
+}
+
+// One launch up to `few` atoms, five beyond.
+inline void distinct_pairs(const Distinct& d, int64_t few, int threads, Stream stream) {
+  if (d.num_atoms <= few) {
+    TMD_LAUNCH(distinct_pairs_kernel, 1, kLargeBlock, stream, d);
+    return;
+  }
   const int64_t warps = blocks_for(d.num_atoms * kWarp, threads);
   const int64_t tiles = d.num_atoms ? divide_up(d.num_atoms, kTile) : 1;
   TMD_LAUNCH(count_rows_kernel, warps, threads, stream, d);

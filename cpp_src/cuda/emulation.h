@@ -199,6 +199,7 @@ constexpr cudaError_t cudaSuccess = 0;
 namespace emulation {
 inline bool captures = false;
 inline int num_waits = 0;
+inline int num_clears = 0;
 }  // namespace emulation
 
 inline const char* cudaGetErrorString(cudaError_t) { return "an error"; }
@@ -212,6 +213,7 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cud
 }
 inline cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t) {
   std::memset(at, value, bytes);
+  ++emulation::num_clears;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {

@@ -78,7 +78,7 @@ void neighbor_pairs_cuda(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor pos(stack[0]), batch(stack[1]), box(stack[2]), periodic(stack[3]);
   const NeighborOptions options(stack + 4);
   check_neighbor_input(pos, batch, box, periodic, options);
-  require(options.capacity <= std::numeric_limits<int32_t>::max(), "a capacity of more than 2147483647 pairs");
+  require_countable(options.capacity);
   const OnDevice device({&pos, &batch, &box, &periodic});
   for_type(pos, [&](auto zero) {
     neighbor_pairs_of<decltype(zero)>(pos, batch, box, periodic, options, device.stream(), stack);

@@ -5,17 +5,9 @@
 // decisions: the test is spelled in fused operations, which leave the compiler no choice of rounding.
 #pragma once
 #include "neighbor_search.cuh"
+#include "padded_rows.cuh"
 
 namespace torchmdnet {
-
-// The arrays of the result; shift is null where no box was given.
-template <class T>
-struct Rows {
-  T *vector, *distance;
-  int32_t *receiver, *sender, *shift;
-  int32_t *row_ptr, *status;
-  int64_t capacity;  // rows of the arrays; negative: not known before the pairs are counted
-};
 
 // 32 candidates of an atom, one a lane.
 template <class T>
@@ -146,15 +138,6 @@ __device__ int32_t all_faults(const Search<T>& s, int64_t num_pairs, int64_t cap
   return capacity >= 0 && num_pairs > capacity ? kOverflow : 0;
 }
 
-// After a fault the atoms share the NaN edges, so that no sum over an atom's row stays finite: first edge of an atom,
-// and the atom that an edge belongs to.
-__device__ inline int32_t poisoned_row(int64_t atom, int64_t num_atoms, int64_t capacity) {
-  return capacity > 0 && num_atoms > 0 ? static_cast<int32_t>(atom * capacity / num_atoms) : 0;
-}
-__device__ inline int32_t poisoned_atom(int64_t edge, int64_t num_atoms, int64_t capacity) {
-  return num_atoms > 0 ? static_cast<int32_t>(((edge + 1) * num_atoms - 1) / capacity) : 0;
-}
-
 // Writes row_ptr[begin:end] (and the end of the last row). One block; the volatile read fetches what other blocks of
 // the same launch may have written.
 template <class T>
@@ -260,27 +243,12 @@ __device__ void write_row(const Search<T>& s, const Rows<T>& rows, int32_t slot)
   });
 }
 
-// Rows that are no pairs: at the cutoff, where all functions of the distance vanish, or NaN after a fault.
-template <class T>
-__device__ void write_padding(const Search<T>& s, const Rows<T>& rows, bool failed, int64_t thread,
-                              int64_t num_threads) {
-  const T distance = failed ? static_cast<T>(NAN) : static_cast<T>(s.cutoff), other = failed ? distance : T(0);
-  const int32_t last = s.num_atoms ? static_cast<int32_t>(s.num_atoms - 1) : 0;
-  for (int64_t edge = (failed ? 0 : rows.row_ptr[s.num_atoms]) + thread; edge < rows.capacity; edge += num_threads) {
-    rows.vector[3 * edge] = distance;
-    rows.vector[3 * edge + 1] = rows.vector[3 * edge + 2] = other;
-    rows.distance[edge] = distance;
-    rows.receiver[edge] = rows.sender[edge] = failed ? poisoned_atom(edge, s.num_atoms, rows.capacity) : last;
-    for (int k = 0; rows.shift && k < 3; ++k) rows.shift[3 * edge + k] = 0;
-  }
-}
-
 template <class T>
 __global__ void write_rows_kernel(Search<T> s, Rows<T> rows) {
   const bool failed = rows.status[1] != 0;
   for (int64_t slot = grid_thread() / kWarp; !failed && slot < s.num_atoms; slot += grid_threads() / kWarp)
     write_row(s, rows, static_cast<int32_t>(slot));
-  write_padding(s, rows, failed, grid_thread(), grid_threads());
+  write_padding(rows, s.num_atoms, s.cutoff, failed);
 }
 
 }  // namespace torchmdnet

@@ -10,10 +10,10 @@
 namespace torchmdnet {
 
 struct Schedule {
-  int64_t one_block = 128;       // atoms (and systems) whose pairs one block counts
-  int64_t sort_in_block = 2048;  // atoms (and systems) that one block sorts
-  int block = kBlock;            // threads
-  int large_block = 512;         // threads of a block that works alone
+  int64_t one_block = kFewAtoms;  // atoms (and systems) whose pairs one block counts
+  int64_t sort_in_block = 2048;   // atoms (and systems) that one block sorts
+  int block = kBlock;             // threads
+  int large_block = kLargeBlock;  // threads of a block that works alone
 };
 
 template <class T>

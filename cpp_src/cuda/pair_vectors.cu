@@ -42,7 +42,7 @@ void pair_vectors_cuda(StableIValue* stack, uint64_t, uint64_t) {
 
 // pair_vectors_transpose(grad, batch, sender, shift, row_ptr, num_systems, with_box) -> (pos, box)
 //
-// Four launches, a warp for one row or a few, on the current stream, without synchronisation. Deterministic: an atom
+// One launch for few atoms, else four, a warp for one row or a few, on the current stream, without synchronisation. Deterministic: an atom
 // adds up its own row in a fixed order, and what it sent by atomics on integers (FixedPoint). Reads gradients three
 // times and indices twice, side by side, and does four atomics an edge.
 void pair_vectors_transpose_cuda(StableIValue* stack, uint64_t, uint64_t) {
@@ -74,7 +74,7 @@ void pair_vectors_transpose_cuda(StableIValue* stack, uint64_t, uint64_t) {
     t.grad_box = grad_box.mutable_data<T>();
     const Tensor memory = scratch(grad, lay_out(t, nullptr));
     lay_out(t, memory.mutable_data<char>());
-    pair_vectors_transpose(t, kRowWarps, kBlock, device.stream());
+    pair_vectors_transpose(t, kFewAtoms, kRowWarps, kBlock, device.stream());
   });
   stack[0] = grad_pos.release();
   stack[1] = grad_box.release();

@@ -102,7 +102,7 @@ int64_t lay_out(Transpose<T>& t, char* base) {
 }
 
 template <class T>
-__global__ void clear_sums_kernel(Transpose<T> t) {
+__device__ void clear_sums(const Transpose<T>& t) {
   for (int64_t i = grid_thread(); i < t.num_atoms; i += grid_threads()) {
     t.atoms.most[i] = 0;
     t.atoms.count[i] = 0;
@@ -150,7 +150,7 @@ __device__ void for_rows_of_warp(const Transpose<T>& t, Row row, Flush flush) {
 
 // Largest numbers, and how many each atom sends.
 template <class T>
-__global__ void measure_kernel(Transpose<T> t) {
+__device__ void measure(const Transpose<T>& t) {
   double box_most = 0;
   const auto row = [&](int64_t i) {
     for (int64_t e = t.row_ptr[i] + lane_of_thread(); e < t.row_ptr[i + 1]; e += kWarp) {
@@ -178,7 +178,7 @@ __device__ inline void add_fixed(unsigned long long* at, double most, int64_t co
 
 // What is sent; what belongs to a cell is first added up in the lanes of a warp.
 template <class T>
-__global__ void add_sent_kernel(Transpose<T> t) {
+__device__ void add_sent(const Transpose<T>& t) {
   T box_sum[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
   const auto row = [&](int64_t i) {
     for (int64_t e = t.row_ptr[i] + lane_of_thread(); e < t.row_ptr[i + 1]; e += kWarp) {
@@ -209,7 +209,7 @@ __device__ inline double fixed_sum(unsigned long long most_bits, int64_t count, 
 
 // What is received less what is sent. An index that is no atom gives NaN instead of a wild write.
 template <class T>
-__global__ void finish_transpose_kernel(Transpose<T> t) {
+__device__ void finish_transpose(const Transpose<T>& t) {
   const int lane = lane_of_thread();
   for (int64_t i = grid_thread() / kWarp; i < t.num_atoms; i += grid_threads() / kWarp) {
     T received[3] = {0, 0, 0};
@@ -227,13 +227,47 @@ __global__ void finish_transpose_kernel(Transpose<T> t) {
     t.grad_box[k] = static_cast<T>(fixed_sum(t.boxes.most[k / 9], t.num_edges, t.boxes.sum[k]));
 }
 
+template <class T>
+__global__ void clear_sums_kernel(Transpose<T> t) {
+  clear_sums(t);
+}
+template <class T>
+__global__ void measure_kernel(Transpose<T> t) {
+  measure(t);
+}
+template <class T>
+__global__ void add_sent_kernel(Transpose<T> t) {
+  add_sent(t);
+}
+template <class T>
+__global__ void finish_transpose_kernel(Transpose<T> t) {
+  finish_transpose(t);
+}
+
+// All of it, in one block.
+template <class T>
+__global__ void __launch_bounds__(kLargeBlock) transpose_kernel(Transpose<T> t) {
+  clear_sums(t);
+  __syncthreads();
+  measure(t);
+  __syncthreads();
+  add_sent(t);
+  __syncthreads();
+  finish_transpose(t);
+}
+
 constexpr int64_t kRowWarps = 8192;  // among which rows are divided: fixed, as box_sum depends on it
 
+// One launch up to `few` atoms and systems, four beyond.
 template <class T>
-void pair_vectors_transpose(const Transpose<T>& t, int64_t num_warps, int threads, Stream stream) {
+void pair_vectors_transpose(const Transpose<T>& t, int64_t few, int64_t num_warps, int threads, Stream stream) {
+  const int64_t clears = t.num_atoms > t.num_systems ? t.num_atoms : t.num_systems;
+  if (clears <= few) {
+    TMD_LAUNCH(transpose_kernel<T>, 1, kLargeBlock, stream, t);
+    return;
+  }
   const int64_t warps = t.num_atoms < num_warps ? t.num_atoms : num_warps;
   const int64_t numbers = t.num_atoms * kWarp > 9 * t.num_systems ? t.num_atoms * kWarp : 9 * t.num_systems;
-  const int64_t clears = t.num_atoms > t.num_systems ? t.num_atoms : t.num_systems;
   TMD_LAUNCH(clear_sums_kernel<T>, blocks_for(clears, threads), threads, stream, t);
   TMD_LAUNCH(measure_kernel<T>, blocks_for(warps * kWarp, threads), threads, stream, t);
   TMD_LAUNCH(add_sent_kernel<T>, blocks_for(warps * kWarp, threads), threads, stream, t);

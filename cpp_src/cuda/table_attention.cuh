@@ -1,10 +1,7 @@
 // Attention over neighbours with factors that are read from a table; see cpu/table_attention.cpp.
 #pragma once
-#include <cmath>
-
 #include "../attention_input.h"
-#include "heads.cuh"
-#include "table_edges.cuh"
+#include "head_weights.cuh"
 
 namespace torchmdnet {
 
@@ -12,33 +9,13 @@ namespace torchmdnet {
 // at once.
 constexpr int kAttentionBlocks = 2;
 
-constexpr int kKeys = 0;  // the column of the table; those of the values follow
-
 // query and key (N, C), value (N, 3 C), vector (N, 3, C), direction (E, 3)
 template <class T>
 struct Attention {
+  static constexpr int kTableColumns = kColumns, kValueRows = kValues;  // values have so many rows an atom
   const T *query, *key, *value, *vector, *direction;
   Heads heads;
 };
-
-template <class T>
-__device__ T logistic(T x) {
-  return T(1) / (T(1) + std::exp(-x));
-}
-
-// V channels of a row of an array of C columns.
-template <int V, class T>
-__device__ Pack<T, V> read_row(const TableEdges<T>& d, const T* array, int64_t row, int64_t channel) {
-  return read_pack<T, V>(array + row * d.channels + channel);
-}
-
-// This lane's share of the score of an edge.
-template <class T, int V, class Row>
-__device__ T score_share(const Pack<T, V>& query, const Pack<T, V>& key, const Row& row, T t) {
-  T sum = 0;
-  for (int v = 0; v < V; ++v) sum += query.v[v] * key.v[v] * row.value(kKeys, v, t);
-  return sum;
-}
 
 // What an atom sends: V channels.
 template <class T, int V>

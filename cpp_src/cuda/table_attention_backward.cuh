@@ -3,6 +3,7 @@
 // Edges that come in to an atom tell all that it receives and all that it sends: an edge and its reverse share their
 // row of the table, and their directions are opposite.
 #pragma once
+#include "head_weights.cuh"
 #include "slope_sums.cuh"
 #include "table_attention.cuh"
 
@@ -13,41 +14,6 @@ template <class T>
 struct AttentionGradients {
   const T *scalar, *vector;
   T *to_query, *to_key, *to_value, *to_vector, *to_direction;
-};
-
-// What the weight of an edge needs of an atom: V channels.
-template <class T, int V>
-struct Weighing {
-  Pack<T, V> query, key, value, grad;
-
-  __device__ Weighing(const TableEdges<T>& d, const Attention<T>& in, const T* scalar, int64_t atom, int64_t channel)
-      : query(read_row<V>(d, in.query, atom, channel)),
-        key(read_row<V>(d, in.key, atom, channel)),
-        value(read_row<V>(d, in.value, atom * kValues, channel)),
-        grad(read_row<V>(d, scalar, atom, channel)) {}
-};
-
-// Of an edge's head, the score and the derivative by the weight; after `activate` the derivative by the score and the
-// weight.
-template <class T>
-struct HeadWeight {
-  T score = 0, grad = 0, weight = 0;
-
-  template <int V, class Row>
-  __device__ void add(const Weighing<T, V>& receiver, const Weighing<T, V>& sender, const Row& row, T t) {
-    score += score_share(receiver.query, sender.key, row, t);
-    for (int v = 0; v < V; ++v) grad += receiver.grad.v[v] * sender.value.v[v] * row.value(1, v, t);
-  }
-  __device__ void add(const HeadWeight& part) {
-    score += part.score;
-    grad += part.grad;
-  }
-  __device__ void activate(const Heads& heads) {
-    score = head_sum(heads, score);
-    const T sigma = logistic(score);
-    grad = head_sum(heads, grad) * (sigma * (1 + score * (1 - sigma)));
-    weight = score * sigma;
-  }
 };
 
 // What is summed over an atom's edges: derivatives by query, key and first and last value, and sum of G w2.
@@ -144,7 +110,7 @@ struct AttentionChunk {
       share[0] += row.slope(2, v, t) * (along * carrying.value2.v[v]) +
                   row.slope(3, v, t) * (across * carrying.value3.v[v]);
     }
-    weigh(edge, of_edge, of_reverse);
+    weigh_heads(d, in, to.scalar, i, edge, channel, of_edge, of_reverse);
     for (int v = 0; v < V; ++v) {
       sum[kQuery].v[v] += of_edge.grad * key.v[v];
       sum[kKey].v[v] += of_reverse.grad * query.v[v];
@@ -153,27 +119,6 @@ struct AttentionChunk {
     share[0] += of_reverse.grad * by_score + of_reverse.weight * by_weight;
     for (int n = 0; n <= kAxes; ++n) share[n] = channel.any ? share[n] : T(0);
     return sums_of_four(share);
-  }
-
- private:
-  // From the shares of this lane's channels to the weights of the head.
-  __device__ void weigh(const TableEdge<T>& edge, HeadWeight<T>& of_edge, HeadWeight<T>& of_reverse) const {
-    const HeadWeight<T> own = of_edge, own_reverse = of_reverse;
-    of_edge = of_reverse = {};
-    for_parts(in.heads, channel, [&](const HeadChannels<V>& part, bool is_own) {
-      if (!part.any) return;
-      if (is_own) {
-        of_edge.add(own);
-        of_reverse.add(own_reverse);
-      } else {
-        const TableRow<T, V, kColumns, 2> row(d, edge.place.interval, part.first);
-        const Weighing<T, V> at_i(d, in, to.scalar, i, part.first), at_j(d, in, to.scalar, edge.sender, part.first);
-        of_edge.add(at_i, at_j, row, edge.place.t);
-        of_reverse.add(at_j, at_i, row, edge.place.t);
-      }
-    });
-    of_edge.activate(in.heads);
-    of_reverse.activate(in.heads);
   }
 };
 

@@ -30,8 +30,9 @@ void tensor_message_cuda(StableIValue* stack, uint64_t, uint64_t) {
 
 // tensor_message_weight(x, y, sender, row_ptr, pair, rows) -> (P, 3, C)
 //
-// A clear and three launches, a warp, or four if atoms are few, for up to 128 channels of an atom, on the current
-// stream, without synchronisation; deterministic, without atomics (see pair_rows.cuh). Reads 18 C numbers for every
+// Every edge must have its reverse in the list, of the same pair, as in any graph of neighbour_graph; without it the
+// pair's row is NaN. Two clears and four launches, a warp, or four if atoms are few, for up to 128 channels of an atom,
+// on the current stream, without synchronisation; deterministic, without atomics (see pair_rows.cuh). Reads 18 C numbers for every
 // other edge and 18 C, or 36 C where the list has edges from atoms to themselves, an atom, and writes 3 C a pair twice.
 void tensor_message_weight_cuda(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor x(stack[0]), y(stack[1]), sender(stack[2]), row_ptr(stack[3]), pair(stack[4]), rows(stack[5]);
@@ -43,10 +44,13 @@ void tensor_message_weight_cuda(StableIValue* stack, uint64_t, uint64_t) {
     using T = decltype(zero);
     const MessageTerm<T> in{x.data<T>(), y.data<T>(), edges.plane(), edges.channels};
     PairRows<T> sums{out.mutable_data<T>(), nullptr, 0};
-    const Tensor memory = scratch(x, lay_out(sums, edges, nullptr));
+    int32_t* listed;
+    const Tensor memory = scratch(x, lay_out(sums, edges, nullptr)),
+                 reverses = scratch(x, lay_out_reverses(edges, listed, nullptr));
     lay_out(sums, edges, memory.mutable_data<char>());
+    lay_out_reverses(edges, listed, reverses.mutable_data<char>());
     for_packs<T>(edges.channels, {in.x, in.y, sums.rows, sums.of_groups}, [&](auto width) {
-      tensor_message_weight<width.value>(edges, in, sums, device.stream());
+      tensor_message_weight<width.value>(edges, listed, in, sums, device.stream());
     });
   });
   stack[0] = out.release();

@@ -1,6 +1,7 @@
 // Messages between tensors with a weight for each pair, and the adjoint; see cpu/tensor_message.cpp.
 #pragma once
 #include "pair_rows.cuh"
+#include "reverse_edges.cuh"
 
 namespace torchmdnet {
 
@@ -97,8 +98,11 @@ void tensor_message(const GraphEdges& d, const T* weight, const T* x, T* out, St
 }
 
 template <int V, class T>
-void tensor_message_weight(const GraphEdges& d, const MessageTerm<T>& in, const PairRows<T>& r, Stream stream) {
+void tensor_message_weight(GraphEdges d, int32_t* listed, const MessageTerm<T>& in, const PairRows<T>& r,
+                           Stream stream) {
   clear_rows(d, r, stream);
+  list_reverses(d, listed, stream);
+  d.listed = listed;
   const int64_t items = d.num_atoms * num_chunks(d.channels, V);
   for_team(team_size(items), [&](auto team) {
     const int64_t blocks = blocks_for(items * team.value * kWarp, kTableThreads);

@@ -1,5 +1,5 @@
-// libtorch's C functions for CUDA, declared like those of torch_abi.h and exported since 2.10: the stream by
-// libtorch_cuda, all else by libtorch_cpu.
+// libtorch's C functions for CUDA, declared like those of torch_abi.h and exported since 2.10: the stream and the products
+// of matrices by libtorch_cuda, all else by libtorch_cpu.
 #pragma once
 #include <initializer_list>
 
@@ -12,6 +12,12 @@ typedef struct DeviceGuardOpaque* DeviceGuardHandle;
 AOTITorchError aoti_torch_create_device_guard(int32_t device_index, DeviceGuardHandle*);
 AOTITorchError aoti_torch_delete_device_guard(DeviceGuardHandle);
 AOTITorchError aoti_torch_get_current_cuda_stream(int32_t device_index, void** stream);
+AOTITorchError aoti_torch__reinterpret_tensor(AtenTensorHandle, int64_t dim, const int64_t* sizes,
+                                              const int64_t* strides, int64_t offset, AtenTensorHandle*);
+AOTITorchError aoti_torch_cuda_bmm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b);
+AOTITorchError aoti_torch_cuda_mm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b);
+AOTITorchError aoti_torch_cuda_addmm_out(AtenTensorHandle out, AtenTensorHandle added, AtenTensorHandle a,
+                                         AtenTensorHandle b, double beta, double alpha);
 int32_t aoti_torch_dtype_uint8();
 int32_t aoti_torch_device_type_cuda();
 }

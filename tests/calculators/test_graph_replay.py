@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmdnet.calculators import External
 from torchmdnet.calculators.graph_replay import GraphReplay
 from torchmdnet.models import MODELS
+from torchmdnet.neighbors import use_skin
 from torchmdnet.potential import Ensemble, TorchMD_Net
 from torchmdnet.priors.base import BasePrior
 
@@ -108,6 +109,16 @@ def test_a_default_cell_of_the_model_is_used(z: Tensor) -> None:
     assert_same(recorded, plain, positions(0))
     bare = External(small_model(), z).calculate(positions(0))[0]
     assert not torch.allclose(recorded.calculate(positions(0))[0], bare)
+
+
+def test_a_skin_of_the_given_model_is_left_out_of_what_is_recorded(quick: TorchMD_Net, z: Tensor) -> None:
+    use_skin(quick, skin=1.0)
+    recorded, plain = both(quick, z)
+    for seed in (0, 1, 20):
+        assert_same(recorded, plain, positions(seed))
+    skins = [external.model.representation_model.distance.skin for external in (recorded, plain)]
+    assert skins == [0.0, 1.0]
+    assert quick.representation_model.distance.skin == 1.0
 
 
 def test_an_ensemble_gives_the_same_mean(z: Tensor) -> None:

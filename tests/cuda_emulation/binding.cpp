@@ -98,7 +98,7 @@ Array<T> pair_vectors_of(Array<T> pos, Array<T> box, Array<int64_t> batch, Array
 template <class T>
 py::tuple pair_vectors_transpose_of(Array<T> grad, Array<int64_t> batch, Array<int32_t> sender, Array<int32_t> shift,
                                     Array<int32_t> row_ptr, int64_t num_systems, bool with_box, int64_t num_warps,
-                                    unsigned seed, int poison) {
+                                    unsigned seed, int poison, int64_t few) {
   emulation::set_seed(seed);
   const int64_t num_atoms = batch.shape(0);
   Transpose<T> t{};
@@ -117,13 +117,13 @@ py::tuple pair_vectors_transpose_of(Array<T> grad, Array<int64_t> batch, Array<i
   auto grad_box = filled<T>({with_box ? num_systems : 0, 3, 3}, poison);
   t.grad_pos = grad_pos.mutable_data();
   t.grad_box = grad_box.mutable_data();
-  pair_vectors_transpose(t, num_warps, 64, Stream());
+  pair_vectors_transpose(t, few, num_warps, 64, Stream());
   memory.check();
   return py::make_tuple(grad_pos, grad_box);
 }
 
 py::tuple distinct_pairs_of(Array<int32_t> sender, Array<int32_t> shift, Array<int32_t> row_ptr, bool loop, bool padded,
-                            unsigned seed, int poison) {
+                            unsigned seed, int poison, int64_t few) {
   emulation::set_seed(seed);
   Distinct d{};
   d.sender = sender.data();
@@ -138,7 +138,7 @@ py::tuple distinct_pairs_of(Array<int32_t> sender, Array<int32_t> shift, Array<i
   auto first = filled<int32_t>({d.num_pairs()}, poison), pair = filled<int32_t>({d.num_edges}, poison);
   d.first = first.mutable_data();
   d.pair = pair.mutable_data();
-  distinct_pairs(d, 64, Stream());
+  distinct_pairs(d, few, 64, Stream());
   memory.check();
   return py::make_tuple(first, pair);
 }
@@ -234,6 +234,7 @@ PYBIND11_MODULE(emulated_kernels, m) {
   });
   m.def("set_seed", &emulation::set_seed);
   m.def("count_launches", [] { return std::exchange(emulation::num_launches, 0); });
+  m.def("count_clears", [] { return std::exchange(emulation::num_clears, 0); });
   m.def("set_captures", [](bool captures) { emulation::captures = captures; });
   m.def("count_waits", [] { return std::exchange(emulation::num_waits, 0); });
   m.def("use_collectives", [](unsigned seed) {

@@ -14,21 +14,49 @@ AOTITorchError aoti_torch_get_current_cuda_stream(int32_t, void** stream) {
   *stream = nullptr;
   return 0;
 }
+AOTITorchError aoti_torch_cpu_bmm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b);
+AOTITorchError aoti_torch_cpu_mm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b);
+AOTITorchError aoti_torch_cpu_addmm_out(AtenTensorHandle out, AtenTensorHandle added, AtenTensorHandle a,
+                                        AtenTensorHandle b, double beta, double alpha);
+AOTITorchError aoti_torch_cuda_bmm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b) {
+  ++emulation::num_launches;
+  return aoti_torch_cpu_bmm_out(out, a, b);
+}
+AOTITorchError aoti_torch_cuda_mm_out(AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b) {
+  ++emulation::num_launches;
+  return aoti_torch_cpu_mm_out(out, a, b);
+}
+AOTITorchError aoti_torch_cuda_addmm_out(AtenTensorHandle out, AtenTensorHandle added, AtenTensorHandle a,
+                                         AtenTensorHandle b, double beta, double alpha) {
+  ++emulation::num_launches;
+  return aoti_torch_cpu_addmm_out(out, added, a, b, beta, alpha);
+}
 }
 
+#include "cuda/atom_projection.cu"
 #include "cuda/distinct_pairs.cu"
+#include "cuda/edge_message.cu"
+#include "cuda/edge_tensors.cu"
 #include "cuda/jets.cu"
 #include "cuda/neighbor_pairs.cu"
+#include "cuda/pair_distances.cu"
 #include "cuda/pair_vectors.cu"
+#include "cuda/part_norms.cu"
 #include "cuda/refresh_pairs.cu"
 #include "cuda/table_attention.cu"
 #include "cuda/table_attention_backward.cu"
+#include "cuda/table_coordinate.cu"
 #include "cuda/table_environment.cu"
 #include "cuda/table_message.cu"
+#include "cuda/table_scalar_attention.cu"
 #include "cuda/table_sum.cu"
 #include "cuda/tensor_algebra.cu"
+#include "cuda/tensor_mix.cu"
 #include "cuda/tensor_environment.cu"
 #include "cuda/tensor_message.cu"
+#include "cuda/tensor_update.cu"
+#include "cuda/vector_exchange.cu"
+#include "cuda/vector_lengths.cu"
 
 namespace torchmdnet {
 namespace {
@@ -56,6 +84,78 @@ constexpr Op kEmulated[] = {
      "distinct_pairs(Tensor sender, Tensor shift, Tensor row_ptr, bool loop, bool padded) -> "
      "(Tensor first, Tensor pair)",
      distinct_pairs_cuda},
+    {"tensor_mix",
+     "tensor_mix(Tensor x, Tensor trace_map, Tensor skew_map, Tensor symmetric_map) -> (Tensor normal, Tensor mixed)",
+     tensor_mix_cuda},
+    {"tensor_mix_backward",
+     "tensor_mix_backward(Tensor by_normal, Tensor by_mixed, Tensor x, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map) -> Tensor",
+     tensor_mix_backward_cuda},
+    {"tensor_scale",
+     "tensor_scale(Tensor x, Tensor scales, Tensor trace_map, Tensor skew_map, Tensor symmetric_map) -> Tensor",
+     tensor_scale_cuda},
+    {"tensor_scale_backward",
+     "tensor_scale_backward(Tensor grad, Tensor x, Tensor scales, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map) -> (Tensor x, Tensor scales)",
+     tensor_scale_backward_cuda},
+    {"tensor_update",
+     "tensor_update(Tensor x, Tensor y, Tensor message, Tensor kappa, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map, bool both) -> Tensor",
+     tensor_update_cuda},
+    {"tensor_update_backward",
+     "tensor_update_backward(Tensor grad, Tensor y, Tensor message, Tensor kappa, Tensor trace_map, Tensor skew_map, "
+     "Tensor symmetric_map, bool both) -> (Tensor y, Tensor message)",
+     tensor_update_backward_cuda},
+    {"part_norms", "part_norms(Tensor x) -> Tensor", part_norms_cuda},
+    {"part_norms_backward", "part_norms_backward(Tensor grad, Tensor x) -> Tensor", part_norms_backward_cuda},
+    {"edge_tensors", "edge_tensors(Tensor vector) -> Tensor", edge_tensors_cuda},
+    {"edge_tensors_backward", "edge_tensors_backward(Tensor grad, Tensor vector) -> Tensor", edge_tensors_backward_cuda},
+    {"along_vectors",
+     "along_vectors(Tensor by_vector, Tensor by_distance, Tensor vector, Tensor distance) -> Tensor",
+     along_vectors_cuda},
+    {"table_scalar_attention",
+     "table_scalar_attention(Tensor table, Tensor s, Tensor query, Tensor key, Tensor value, Tensor receiver, "
+     "Tensor sender, Tensor row_ptr, Tensor pair, int num_heads) -> Tensor",
+     table_scalar_attention_cuda},
+    {"table_scalar_attention_backward",
+     "table_scalar_attention_backward(Tensor grad, Tensor table, Tensor s, Tensor query, Tensor key, Tensor value, "
+     "Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair, int num_heads) -> "
+     "(Tensor s, Tensor query, Tensor key, Tensor value)",
+     table_scalar_attention_backward_cuda},
+    {"atom_projection",
+     "atom_projection(Tensor x, Tensor scale, Tensor shift, Tensor map, Tensor transposed, Tensor bias, float eps) -> "
+     "(Tensor query, Tensor key, Tensor value)",
+     atom_projection_cuda},
+    {"atom_projection_backward",
+     "atom_projection_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor x, Tensor scale, "
+     "Tensor shift, Tensor map, Tensor transposed, Tensor bias, float eps) -> Tensor",
+     atom_projection_backward_cuda},
+    {"vector_exchange",
+     "vector_exchange(Tensor x, Tensor v, Tensor received, Tensor vectors, Tensor map, Tensor transposed, Tensor bias, "
+     "Tensor vector_map, Tensor vector_transposed, bool keeps) -> (Tensor x, Tensor v, Tensor p, Tensor o)",
+     vector_exchange_cuda},
+    {"vector_exchange_backward",
+     "vector_exchange_backward(Tensor grad_x, Tensor grad_v, Tensor v, Tensor received, Tensor p, Tensor o, Tensor map, "
+     "Tensor transposed, Tensor bias, Tensor vector_map, Tensor vector_transposed) -> (Tensor v, Tensor received)",
+     vector_exchange_backward_cuda},
+    {"sender_directions", "sender_directions(Tensor vector) -> Tensor", sender_directions_cuda},
+    {"sender_directions_backward",
+     "sender_directions_backward(Tensor grad, Tensor vector) -> Tensor",
+     sender_directions_backward_cuda},
+    {"table_coordinate",
+     "table_coordinate(Tensor distance, float rate, float end, float factor) -> Tensor",
+     table_coordinate_cuda},
+    {"table_coordinate_backward",
+     "table_coordinate_backward(Tensor grad, Tensor distance, float rate, float end, float factor) -> Tensor",
+     table_coordinate_backward_cuda},
+    {"vector_lengths", "vector_lengths(Tensor vectors) -> Tensor", vector_lengths_cuda},
+    {"vector_lengths_backward",
+     "vector_lengths_backward(Tensor grad, Tensor vectors) -> Tensor",
+     vector_lengths_backward_cuda},
+    {"pair_distances", "pair_distances(Tensor distance, Tensor first, Tensor pair) -> Tensor", pair_distances_cuda},
+    {"pair_distances_backward",
+     "pair_distances_backward(Tensor grad, Tensor first, Tensor pair) -> Tensor",
+     pair_distances_backward_cuda},
     {"table_message",
      "table_message(Tensor table, Tensor s, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
      "Tensor",
@@ -91,8 +191,8 @@ constexpr Op kEmulated[] = {
      table_sum_backward_cuda},
     {"refresh_pairs",
      "refresh_pairs(Tensor pos, Tensor batch, Tensor box, Tensor sender, Tensor shift, Tensor row_ptr, "
-     "float cutoff_lower, float cutoff_upper) -> (Tensor vector, Tensor distance, Tensor receiver, Tensor sender, "
-     "Tensor shift, Tensor row_ptr)",
+     "Tensor known_pos, Tensor known_box, float reach, float cutoff_lower, float cutoff_upper, SymInt capacity) -> "
+     "(Tensor vector, Tensor distance, Tensor receiver, Tensor sender, Tensor shift, Tensor row_ptr, Tensor status)",
      refresh_pairs_cuda},
     {"tensor_message",
      "tensor_message(Tensor weight, Tensor x, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
@@ -100,6 +200,16 @@ constexpr Op kEmulated[] = {
     {"tensor_message_weight",
      "tensor_message_weight(Tensor x, Tensor y, Tensor sender, Tensor row_ptr, Tensor pair, Tensor rows) -> Tensor",
      tensor_message_weight_cuda},
+    {"edge_message",
+     "edge_message(Tensor weight, Tensor x, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
+     edge_message_cuda},
+    {"edge_message_transpose",
+     "edge_message_transpose(Tensor weight, Tensor y, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> "
+     "Tensor",
+     edge_message_transpose_cuda},
+    {"edge_message_weight",
+     "edge_message_weight(Tensor x, Tensor y, Tensor receiver, Tensor sender, Tensor row_ptr, Tensor pair) -> Tensor",
+     edge_message_weight_cuda},
     {"tensor_environment",
      "tensor_environment(Tensor y, Tensor weight, Tensor own, Tensor other, Tensor sender, Tensor row_ptr, "
      "Tensor pair) -> Tensor",

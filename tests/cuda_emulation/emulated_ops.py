@@ -28,6 +28,17 @@ class EmulatedFirst:
         return getattr(self._own if hasattr(self._own, name) else self._others, name)
 
 
+class Scheduled:
+    """The emulated kernels, and up to how many atoms one block does the work of several launches."""
+
+    def __init__(self, kernels: ModuleType, few: int) -> None:
+        self._kernels = kernels
+        self.few = few
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernels, name)
+
+
 class Pairs(NamedTuple):
     """What the op returns, and what it took."""
 

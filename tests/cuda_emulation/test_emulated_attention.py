@@ -11,6 +11,7 @@ from random_systems import dense_system, make_system
 from torch import Tensor
 from torch.nn.functional import silu
 
+from torchmdnet.ops import native, table_scalar_attention  # noqa: F401  defines the references
 from torchmdnet.ops.table_attention import table_attention_backward_reference, table_attention_reference
 from torchmdnet.ops.table_sum import table_sum_backward_reference, table_sum_reference
 from torchmdnet.ops.vector_attention import AttentionInput
@@ -29,6 +30,8 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "table_attention_backward": lambda scalar, vector, *others: attention(
         *others, grad_scalar=scalar, grad_vector=vector
     ),
+    "table_scalar_attention": native.REFERENCES["table_scalar_attention"],
+    "table_scalar_attention_backward": native.REFERENCES["table_scalar_attention_backward"],
     "table_sum": table_sum_reference,
     "table_sum_backward": table_sum_backward_reference,
 }
@@ -185,6 +188,8 @@ def test_an_index_that_is_none_gives_nan_to_its_atom(ops: Any, array: str, value
     expected = {
         "table_attention": [[atom]] * 2,
         "table_attention_backward": [pairs, *[[atom]] * 4, [edge]],
+        "table_scalar_attention": [[atom]],
+        "table_scalar_attention_backward": [pairs, *[[atom]] * 3],
         "table_sum": [[atom]],
         "table_sum_backward": [[atom], pairs],
     }
@@ -222,6 +227,9 @@ WRONG: dict[str, tuple[str, int, Any, str]] = {
     "receiver": ("table_attention", 7, lambda index: index[1:], "receiver must be like sender"),
     "row_ptr": ("table_attention", 9, lambda index: index[1:], "sender, row_ptr and pair are not of one graph"),
     "pair": ("table_attention", 10, lambda index: index.long(), "must be contiguous int32 vectors"),
+    "columns of scalars": ("table_scalar_attention", 0, lambda t: t[:, :, :1].contiguous(), r"table \(M, 6, 2, C\)"),
+    "value of scalars": ("table_scalar_attention", 4, lambda v: v[:-1], r"want query, key and value \(N, C\)"),
+    "heads of scalars": ("table_scalar_attention", 9, lambda _: 4, "must be a multiple of num_heads"),
     "table of sums": ("table_sum", 0, lambda table: table[:, :5].contiguous(), r"want table \(M, 6, C\)"),
     "features of sums": ("table_sum", 2, lambda x: x[None], r"x must have shape \(N, C\)"),
     "type of sums": ("table_sum", 1, lambda s: s.float(), "arrays must be contiguous and of one type"),
@@ -248,6 +256,9 @@ def test_refuses_gradients_of_another_shape_or_type(ops: Any) -> None:
         ops.table_attention_backward(scalar, vector[:, :2].contiguous(), *attention)
     with pytest.raises(RuntimeError, match="gradients must be contiguous and of the arrays' type"):
         ops.table_attention_backward(scalar.float(), vector, *attention)
+    grad, *scalars = calls["table_scalar_attention_backward"]
+    with pytest.raises(RuntimeError, match=r"want a contiguous gradient \(N, C\) of the arrays' type"):
+        ops.table_scalar_attention_backward(grad[1:], *scalars)
     grad, *sums = calls["table_sum_backward"]
     with pytest.raises(RuntimeError, match="grad must be contiguous and of x's shape and type"):
         ops.table_sum_backward(grad[1:], *sums)

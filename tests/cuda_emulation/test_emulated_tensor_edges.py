@@ -1,4 +1,4 @@
-"""The CUDA ops on edges with a weight for each pair, run on the CPU: the same as those for it."""
+"""The CUDA ops on edges with a weight for each pair or edge, run on the CPU: the same as those for it."""
 
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import torch
 from emulated_ops import EmulatedFirst
+from half_graphs import half_of
 from random_systems import dense_system, make_system
-from tensor_op_cases import PairGraph, pair_graph
+from tensor_op_cases import PairGraph, numbers, pair_graph
 from tensor_op_cases import results as all_results
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from torchmdnet.ops import tensor_message as message_ops
+from torchmdnet.ops.edge_message import edge_message
 from torchmdnet.ops.tensor_environment import tensor_environment
 from torchmdnet.ops.tensor_message import tensor_message, tensor_message_weight
 
@@ -142,15 +144,16 @@ def test_an_index_that_is_none_gives_nan_to_its_atom(ops: Any, array: str, value
     case, edge = spoiled(whole, array, value)
     atom, pair = int(whole.graph.receiver[edge]), int(whole.graph.pair[edge])
     found = results(ops, case)
-    for name in ("tensor_message", "tensor_environment"):
+    for name in ("tensor_message", "edge_message", "tensor_environment"):
         assert atoms_with_nan(found[name][0]) == [atom]
     (by_weight,) = found["tensor_message_weight"]
-    if array == "sender":
-        assert by_weight.isnan().any(2).any(1).nonzero().flatten().tolist() == [pair]
+    assert by_weight.isnan().any(2).any(1).nonzero().flatten().tolist() == [pair]
+    assert found["edge_message_weight"][0].isnan().any(2).any(1).nonzero().flatten().tolist() == [edge]
     to_y, to_weight, to_own, to_other = found["tensor_environment_backward"]
     both = sorted({atom, int(whole.graph.sender[edge])})
     # The reverse edge has lost its own reverse.
     assert atoms_with_nan(to_own) == atoms_with_nan(to_other) == both
+    assert atoms_with_nan(found["edge_message_transpose"][0]) == both
     assert int(to_y.isnan().all(1).sum()) == 2
     assert to_weight.isnan().any(2).any(1).nonzero().flatten().tolist() == [pair]
 
@@ -161,13 +164,27 @@ def test_an_edge_without_its_reverse_gives_nan(ops: Any) -> None:
     i, j = int(whole.graph.receiver[edge]), int(whole.graph.sender[edge])
     stranger = next(k for k in range(len(whole.own)) if k not in (i, j))
     case, _ = spoiled(whole, "sender", stranger)
-    _, _, to_own, to_other = results(ops, case)["tensor_environment_backward"]
+    found = results(ops, case)
+    _, _, to_own, to_other = found["tensor_environment_backward"]
     assert j in atoms_with_nan(to_own)
     assert j in atoms_with_nan(to_other)
+    (by_weight,) = found["tensor_message_weight"]
+    assert by_weight[int(whole.graph.pair[edge])].isnan().all()
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_half_a_list_has_no_derivative_by_the_weight(ops: Any, direction: int) -> None:
+    whole = pair_graph()
+    graph = half_of(whole.graph, direction)
+    found = ops.tensor_message_weight(whole.x, whole.grad, graph.sender, graph.row_ptr, graph.pair, whole.weight)
+    of_two_atoms = torch.zeros(len(whole.weight), dtype=torch.bool)
+    of_two_atoms[graph.pair[graph.sender != graph.receiver].long()] = True
+    assert of_two_atoms.any()
+    assert torch.equal(found.isnan().all(2).all(1), of_two_atoms)
 
 
 def test_launches_few_kernels_and_waits_for_nothing(kernels: ModuleType, ops: Any) -> None:
-    launches = {"tensor_message_weight": 3, "tensor_environment_backward": 4}
+    launches = {"tensor_message_weight": 4, "edge_message_transpose": 2, "tensor_environment_backward": 4}
     for name, lists in pair_graph(channels=136).calls().items():
         getattr(ops, name)(*lists[0])
         assert kernels.count_launches() == launches.get(name, 1)
@@ -212,6 +229,15 @@ def test_derivatives_of_messages_are_right(small: tuple[PairGraph, list[Tensor]]
 def test_second_derivatives_of_messages_are_right(small: tuple[PairGraph, list[Tensor]]) -> None:
     case, (weight, x, *_) = small
     assert gradgradcheck(lambda weight, x: tensor_message(weight, x, case.graph), (weight, x))
+
+
+def test_derivatives_of_messages_with_a_weight_for_each_edge_are_right(
+    small: tuple[PairGraph, list[Tensor]],
+) -> None:
+    case, (_, x, *_) = small
+    weight = numbers(len(case.graph.sender), 3, 1).requires_grad_()
+    assert gradcheck(lambda weight, x: edge_message(weight, x, case.graph), (weight, x))
+    assert gradgradcheck(lambda weight, x: edge_message(weight, x, case.graph), (weight, x))
 
 
 def test_derivatives_of_surroundings_are_right(small: tuple[PairGraph, list[Tensor]]) -> None:
@@ -264,6 +290,9 @@ ARRAYS: list[tuple[str, int, Callable[[Tensor], Tensor], str]] = [
     ("tensor_message", 1, lambda t: t[:8], "a tensor has 9 components, not 8"),
     ("tensor_message_weight", 1, lambda t: t[:, 1:].contiguous(), "x and y must have one shape"),
     ("tensor_message_weight", 0, lambda t: t[0], "x must have three axes and be contiguous"),
+    ("edge_message", 0, lambda t: t[1:], r"weight must have shape \(E, 3, C\)"),
+    ("edge_message_transpose", 1, lambda t: t[:8], "a tensor has 9 components, not 8"),
+    ("edge_message_weight", 1, lambda t: t[:, 1:].contiguous(), "x and y must have one shape"),
     ("tensor_environment", 0, lambda t: t[:, :8].contiguous(), r"want y \(E, 9\), weight \(P, 3, C\)"),
     ("tensor_environment", 2, lambda t: t.float(), "arrays must be contiguous and of one type"),
     ("tensor_environment_backward", 0, lambda t: t[:8], r"grad must be contiguous, of shape \(9, N, C\)"),

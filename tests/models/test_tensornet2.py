@@ -7,6 +7,7 @@ import torch
 from small_models import small_model, two_molecules
 
 from torchmdnet.graph import System
+from torchmdnet.models import use_radial_tables
 from torchmdnet.models.tensornet import TensorNet
 from torchmdnet.models.tensornet2 import TensorNet2
 
@@ -74,6 +75,35 @@ def test_the_message_of_a_pair_depends_on_its_direction() -> None:
         weight.copy_(torch.cat([weight[:, :R], weight[:, R + K :], weight[:, R : R + K]], dim=1))
     difference = first.represent(system()).x - second.represent(system()).x
     assert float(difference.detach().abs().max()) > 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"q_dim": 0}, {"activation": "tanh"}, {"trainable_rbf": True}], ids=str)
+@pytest.mark.parametrize(("precision", "tolerance"), [(64, 1e-11), (32, 1e-4)])
+@pytest.mark.parametrize("tables", [False, True], ids=["exact", "tables"])
+@pytest.mark.filterwarnings("ignore:TensorNet2 ignores the charges q:UserWarning")
+def test_frozen_weights_give_the_same_numbers(
+    options: dict[str, object], precision: int, tolerance: float, tables: bool
+) -> None:
+    z, pos, batch = two_molecules()
+    potential = small_model("tensornet2", precision=precision, **options)
+    if tables:
+        use_radial_tables(potential)
+    results = []
+    for trained in (True, False):
+        potential.requires_grad_(trained)
+        results.append(potential(z, pos.to(potential.mean.dtype), batch, q=Q))
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("tables", [False, True], ids=["exact", "tables"])
+def test_frozen_weights_have_right_second_derivatives(tables: bool) -> None:
+    z, pos, _ = two_molecules()
+    potential = small_model("tensornet2", embedding_dimension=4, num_layers=1, num_rbf=3).requires_grad_(False)
+    if tables:
+        use_radial_tables(potential)
+    pos = pos[:3].clone().requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda r: potential.compute(z[:3], r, forces=False).energy, pos)
 
 
 def test_without_charges_a_total_charge_is_said_to_be_ignored() -> None:

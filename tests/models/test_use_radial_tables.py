@@ -46,9 +46,7 @@ def relative(value: Tensor, expected: Tensor) -> float:
 
 def num_networks(args: dict[str, Any]) -> int:
     """Radial networks that can be tables: of the layers, and of the embedding where it reads distances."""
-    if args["model"] == "tensornet2":
-        return 1  # messages read charges, too
-    return int(args["num_layers"]) + bool(args["model"] == "tensornet" or args["neighbor_embedding"])
+    return int(args["num_layers"]) + bool(args["model"].startswith("tensornet") or args["neighbor_embedding"])
 
 
 def uses_tables(model: TorchMD_Net) -> bool:

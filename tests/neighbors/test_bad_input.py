@@ -1,5 +1,8 @@
 """What cannot be searched is refused, with what was given and what is wanted."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from random_systems import dense_system, graph_of, make_system
@@ -95,11 +98,21 @@ def test_a_very_skewed_cell_is_no_singular_one() -> None:
     assert len(graph_of(make_system(torch.zeros((1, 3), dtype=torch.float64), box=box, pbc=pbc), 2.5).receiver)
 
 
-@pytest.mark.parametrize("name", ["batch", "box"])
+@pytest.mark.parametrize("name", ["batch", "box", "pbc"])
 def test_refuses_tensors_on_two_devices(name: str) -> None:
-    system = make_system(torch.zeros((2, 3)), box=EYE * 9)
+    system = make_system(torch.zeros((2, 3)), box=EYE * 9, pbc=PERIODIC)
     with pytest.raises(ValueError, match="meta, the positions on cpu: put both on one device"):
         graph_of(system._replace(**{name: getattr(system, name).to("meta")}))
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap], ids=["grad", "vmap"])
+def test_refuses_transforms_that_cannot_follow(transform: Callable[..., Any]) -> None:
+    def energy(pos: Tensor) -> Tensor:
+        return neighbor_pairs(pos, cutoff_upper=2.0).distance.sum()
+
+    pos = torch.rand((3, 4, 3)) if transform is torch.func.vmap else torch.rand((4, 3))
+    with pytest.raises(RuntimeError, match=r"torch.func's transforms .* cannot follow: put systems into one batch"):
+        transform(energy)(pos)
 
 
 def test_refuses_an_atom_more_cells_away_than_can_be_counted() -> None:
@@ -146,3 +159,5 @@ def test_more_pairs_than_an_int32_counts_are_refused_before_they_are_listed(num_
 def test_a_capacity_is_an_integer() -> None:
     with pytest.raises(TypeError, match=r"the capacity is a number of rows, an integer, not 5\.5"):
         neighbor_pairs(torch.zeros(2, 3), cutoff_upper=1.0, capacity=5.5)
+    with pytest.raises(ValueError, match="the capacity is at most 2147483647, not 2147483648"):
+        neighbor_pairs(torch.zeros(2, 3), cutoff_upper=1.0, capacity=2**31)

@@ -7,7 +7,8 @@ import torch
 from random_systems import make_system
 from torch import Tensor
 
-from torchmdnet.neighbors import OptimizedDistance, neighbor_pairs
+from torchmdnet.neighbors import NeighborPairs, OptimizedDistance, neighbor_pairs
+from torchmdnet.ops.neighbor_pairs import OVERFLOW
 
 POS = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1.5, 0], [5, 5, 5], [0.5, 0.5, 0.5]])
 BATCH = torch.tensor([0, 0, 0, 0, 1])
@@ -91,6 +92,23 @@ def test_more_pairs_than_fit_are_an_error_only_where_the_size_is_fixed() -> None
     with pytest.raises(RuntimeError, match=r"^Found num_pairs > max_num_pairs, please increase max_num_pairs \(now 3"):
         run(resize_to_fit=False, max_num_pairs=3)
     assert pairs(run(max_num_pairs=3)[0]) == EDGES
+
+
+def test_more_pairs_than_fit_are_an_error_where_the_search_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def like_on_a_gpu(*arguments: Any, capacity: int, **options: Any) -> NeighborPairs:
+        pairs = neighbor_pairs(*arguments, capacity=6, **options)
+        assert capacity == 3
+        return pairs._replace(status=torch.tensor([6, OVERFLOW], dtype=torch.int32))
+
+    monkeypatch.setattr("torchmdnet.neighbors.optimized_distance.neighbor_pairs", like_on_a_gpu)
+    with pytest.raises(RuntimeError, match=r"^Found num_pairs > max_num_pairs, .* found 6, with room for 3"):
+        run(resize_to_fit=False, max_num_pairs=3)
+
+
+def test_another_fault_is_not_taken_for_too_many_pairs() -> None:
+    far = torch.tensor([[0.0, 0.0, 0.0], [1e12, 0.0, 0.0]])
+    with pytest.raises(RuntimeError, match="torchmdnet: an atom is more than 2"):
+        OptimizedDistance(cutoff_upper=2.0, resize_to_fit=False)(far, box=BOX)
 
 
 @pytest.mark.parametrize("resize_to_fit", [True, False])

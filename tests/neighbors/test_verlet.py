@@ -156,6 +156,89 @@ def test_refuses_cutoffs_that_no_distance_satisfies() -> None:
         verlet(lower=3.0)
 
 
+# With rows of a fixed number
+
+
+def test_rows_that_are_left_are_padding() -> None:
+    plain, padded = verlet(), VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=700)
+    for system in walk(periodic_example(), 10):
+        ours, theirs = padded(system), plain(system)
+        num = len(theirs.distance)
+        assert len(ours.distance) == 700
+        assert ours.status.tolist() == theirs.status.tolist() == [num, 0]
+        for name in ("vector", "distance", "receiver", "sender", "shift"):
+            assert torch.equal(getattr(ours, name)[:num], getattr(theirs, name)), name
+        assert (ours.distance[num:] == UPPER).all()
+    assert padded.searches == plain.searches
+
+
+def test_more_pairs_than_rows_are_an_error() -> None:
+    neighbors = VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=5)
+    with pytest.raises(RuntimeError, match="neighbour pairs were found, more than the capacity of 5: give a larger"):
+        neighbors(periodic_example())
+
+
+@pytest.mark.parametrize(("capacity", "kind"), [(-1, ValueError), (3.5, TypeError)])
+def test_refuses_a_capacity_that_is_none(capacity: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=f"the capacity .*not {capacity}"):
+        VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=capacity)
+
+
+@pytest.fixture
+def capturing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, lists take it that they are captured: no search, and no look at numbers by the host."""
+
+    def forbid(*_: object) -> None:
+        raise AssertionError("the host looks at numbers")
+
+    def start() -> None:
+        monkeypatch.setattr("torchmdnet.ops.recording.is_captured", lambda _: True)
+        monkeypatch.setattr(VerletList, "_still_holds", forbid)
+        monkeypatch.setattr(VerletList, "_search", forbid)
+
+    return start
+
+
+def test_a_captured_list_has_the_pairs_of_one_that_is_not(capturing: Callable[[], None]) -> None:
+    neighbors, system = VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=700), periodic_example()
+    neighbors(system)
+    capturing()
+    for moved in walk(system, 5):
+        found = neighbors(moved)
+        num = int(found.row_ptr[-1])
+        rows = found._replace(**{name: getattr(found, name)[:num] for name in found._fields[:5]})
+        assert_same_edges(edges(rows), moved, 0.0, UPPER, loop=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda system: system._replace(pos=system.pos + SKIN), lambda system: system._replace(box=system.box * 1.001)],
+    ids=["atoms", "cell"],
+)
+def test_a_captured_list_that_no_longer_holds_is_told(
+    change: Callable[[System], System], capturing: Callable[[], None]
+) -> None:
+    neighbors, system = VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=700), periodic_example()
+    neighbors(system)
+    capturing()
+    with pytest.raises(RuntimeError, match="an atom has moved too far, or a cell has changed, since the longer list"):
+        neighbors(change(system))
+
+
+def test_a_captured_list_needs_a_capacity_and_a_call_before(capturing: Callable[[], None]) -> None:
+    plain, system = verlet(), periodic_example()
+    plain(system)
+    fixed = VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=700)
+    other = VerletList(0.0, UPPER, skin=SKIN, loop=True, capacity=700)
+    other(without_an_atom(system))
+    capturing()
+    with pytest.raises(RuntimeError, match="the length of a list with a skin is not known in a CUDA graph: set skin"):
+        plain(system)
+    for neighbors in (fixed, other):
+        with pytest.raises(RuntimeError, match="a CUDA graph cannot search: call the list with a skin once before"):
+            neighbors(system)
+
+
 # As the neighbour list of a model
 
 

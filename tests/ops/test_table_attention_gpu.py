@@ -20,7 +20,7 @@ needs_kernels = pytest.mark.skipif(
     not native.CUDA_AVAILABLE, reason=f"what PyTorch's own functions stand in for cannot do it: {native.CUDA_STATUS}"
 )
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-11}
-OPS = ("table_attention", "table_attention_backward", "table_sum", "table_sum_backward")
+OPS = tuple(f"table_{name}{end}" for name in ("attention", "scalar_attention", "sum") for end in ("", "_backward"))
 HEADS = [(1, 1), (6, 3), (36, 3), (56, 8), (66, 66), (68, 1), (128, 8), (136, 1), (256, 8), (264, 2)]
 
 

@@ -4,13 +4,19 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from half_graphs import half_of
 from padded_graphs import padded
 from torch import Tensor
 
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors import neighbor_graph
 from torchmdnet.ops import native
-from torchmdnet.ops.tensor_message import tensor_message, tensor_message_reference, tensor_message_weight_reference
+from torchmdnet.ops.tensor_message import (
+    tensor_message,
+    tensor_message_reference,
+    tensor_message_weight,
+    tensor_message_weight_reference,
+)
 
 needs_native = pytest.mark.skipif(not native.AVAILABLE, reason=f"native ops: {native.STATUS}")
 
@@ -99,6 +105,29 @@ def test_passes_torchs_own_checks_of_an_operator() -> None:
     torch.library.opcheck(torch.ops.torchmdnet.tensor_message.default, inputs)
     inputs = (x, x.detach().clone().requires_grad_(), *edge_arguments(graph), weight.detach())
     torch.library.opcheck(torch.ops.torchmdnet.tensor_message_weight.default, inputs)
+
+
+@needs_native
+@pytest.mark.parametrize("lost", ["one edge", "edges from lower atoms", "edges from higher atoms"])
+def test_refuses_a_list_where_an_edge_has_no_reverse(lost: str) -> None:
+    graph, weight, x = make_case()
+    if lost == "one edge":
+        edges = (graph.sender != graph.receiver).nonzero().flatten()[3::30].tolist()
+        wrong = [graph._replace(sender=another(graph.sender, edge)) for edge in edges]
+        wrong += [graph._replace(pair=another(graph.pair, edge)) for edge in edges]
+    else:
+        wrong = [half_of(graph, 1 if lost == "edges from lower atoms" else -1)]
+    for broken in wrong:
+        for call in (lambda graph: tensor_message(weight, x, graph), lambda graph: tensor_message_weight(x, x, graph)):
+            with pytest.raises(RuntimeError, match="torchmdnet: not a full list: an edge has no reverse of the same"):
+                call(broken)
+
+
+def another(rows: Tensor, edge: int) -> Tensor:
+    """With another number for one edge."""
+    changed = rows.clone()
+    changed[edge] = rows[rows != rows[edge]][0]
+    return changed
 
 
 @needs_native

@@ -14,14 +14,15 @@ from torchmdnet.nn.atomwise import atomwise
 from torchmdnet.nn.attention import Affine, check_attention, distance_factor, unit_factor, values_apart
 from torchmdnet.nn.distance_functions import DistanceFunctions
 from torchmdnet.nn.frozen_attention import FrozenAttention
+from torchmdnet.nn.frozen_layers import are_one_node, through_frozen_layers
 from torchmdnet.nn.mlp import reset_xavier
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import radial_basis
 from torchmdnet.nn.radial_attention import radial_attention
-from torchmdnet.nn.radial_tables import TableCoordinate
 from torchmdnet.nn.representation import AtomFeatures, Representation
 from torchmdnet.nn.tabulated_layer import RadialInput, TabulatedLayer, TabulatedRadial
 from torchmdnet.ops import native
+from torchmdnet.ops.sender_directions import sender_directions
 from torchmdnet.ops.vector_attention import AttentionInput
 
 __all__ = ["EquivariantAttention", "TorchMD_ET"]
@@ -30,12 +31,6 @@ _Message = tuple[Tensor, Tensor]
 """Scalars (N, C) and vectors (N, 3, C) that atoms receive."""
 _Step = Callable[[int, Tensor, Tensor, _Message | None], tuple[Tensor, ...]]
 """What atoms do alone between two sums over neighbours."""
-
-
-def sender_direction(graph: Graph) -> Tensor:
-    """Unit vector from receiver to sender, zero for a self pair. -> (E, 3)"""
-    length = graph.distance.masked_fill(graph.distance == 0, 1)
-    return -graph.vector / length.unsqueeze(-1)
 
 
 class EquivariantAttention(TabulatedLayer):
@@ -166,8 +161,8 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
         cutoff_upper: Å.
         max_z: Atomic numbers are below this.
         max_num_neighbors: Ignored: there is no cap on neighbours.
-        vector_cutoff: Whether vectors, too, go to zero at the cutoff; without, the energy jumps there.
         box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
+        vector_cutoff: Whether vectors, too, go to zero at the cutoff; without, the energy jumps there.
         dtype: Type of the weights.
 
     Raises:
@@ -192,8 +187,8 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
         cutoff_upper: float = 5.0,
         max_z: int = 100,
         max_num_neighbors: int = 32,
-        vector_cutoff: bool = True,
         box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
+        vector_cutoff: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -239,21 +234,26 @@ class TorchMD_ET(Representation, TabulatedRadial):  # noqa: N801  the public nam
 
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         graph = self.distance(system)
-        direction = sender_direction(graph)
+        direction = sender_directions(graph.vector)
         radial = self.radial_input(graph, second_derivatives=second_derivatives)
-        is_frozen = isinstance(radial, TableCoordinate) and self.is_frozen()
+        is_frozen = self.is_frozen(radial)
         x = self.embedding(system.z)
         if self.neighbor_embedding is not None:
             x = self.neighbor_embedding(x, system.z, graph=graph, radial=radial)
+        layers = self._attentions()
+        is_native = is_frozen and native.has_kernel("atom_projection", x)
+        if is_native and not second_derivatives and are_one_node(layer.attn_activation for layer in layers):
+            maps = [(layer.frozen_maps(), layer.weights(radial)) for layer in layers]
+            x, v = through_frozen_layers(x, maps, direction=direction, graph=graph, num_heads=layers[0].num_heads)
+            return AtomFeatures(self.out_norm(x), v, system)
         v = x.new_zeros(x.shape[0], 3 * x.shape[1])
         # Sums over neighbours take turns with maps of single atoms, to which v is one row.
         step: _Step = functools.partial(self._step, saves_memory=is_frozen and not second_derivatives)
-        if is_frozen and native.has_kernel("atom_projection", x):
+        if is_native:
             step = self._frozen_step
         x, v, *prepared = step(0, x, v, None)
-        for number, layer in enumerate(self._attentions()):
-            query, key, value = prepared
-            inputs = AttentionInput(query, key, value, v.unflatten(1, (3, -1)), direction)
+        for number, layer in enumerate(layers):
+            inputs = AttentionInput(prepared[0], prepared[1], prepared[2], v.unflatten(1, (3, -1)), direction)
             x, v, *prepared = step(number + 1, x, v, layer.message(inputs, graph, radial=radial))
         return AtomFeatures(prepared[0], v.unflatten(1, (3, -1)), system)
 

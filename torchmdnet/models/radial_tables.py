@@ -17,9 +17,9 @@ def use_radial_tables(model: nn.Module, *, tolerance: float = TOLERANCE, enabled
     it. Build tables after the model has its final type and weights; they move between devices with it.
 
     Args:
-        model: A potential, an ensemble, or a representation. Of TensorNet2 only the embedding has a table, which
-            gains little: its messages read charges besides the distance. Graph networks with ``aggr='max'`` have no
-            tables and stay as they are.
+        model: A potential, an ensemble, or a representation. Messages of TensorNet2 read charges besides the distance:
+            of their networks only the first layer has a table, which gains less. Graph networks with ``aggr='max'``
+            have no tables and stay as they are.
         tolerance: Largest error of the tables, relative to their largest entries, for values and derivatives alike.
         enabled: Whether tables are used.
 

@@ -6,6 +6,7 @@ Letters in shapes: N atoms, B systems, E directed edges, P distinct pair distanc
 from torchmdnet.graph import Graph, System
 from torchmdnet.neighbors.pairs import NeighborPairs, neighbor_pairs
 from torchmdnet.ops.distinct_pairs import distinct_pairs
+from torchmdnet.ops.pair_distances import pair_distances
 
 __all__ = ["graph_of_pairs", "neighbor_graph", "system_pairs"]
 
@@ -53,5 +54,5 @@ def graph_of_pairs(pairs: NeighborPairs, *, loop: bool, padded: bool, has_box: b
         vector=pairs.vector,
         distance=pairs.distance,
         pair=pair,
-        pair_distance=pairs.distance.index_select(0, first),
+        pair_distance=pair_distances(pairs.distance, first, pair),
     )

@@ -4,11 +4,15 @@ import torch
 from torch import Tensor
 
 from torchmdnet.neighbors.default_box import DefaultBox
-from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, neighbor_pairs
+from torchmdnet.neighbors.pairs import NeighborPairs, check_cutoffs, check_status, neighbor_pairs
+from torchmdnet.ops import recording
+from torchmdnet.ops.neighbor_pairs import FAULTS, OVERFLOW
 
 __all__ = ["OptimizedDistance"]
 
 STRATEGIES = ("brute", "shared", "cell")
+TOO_MANY = (FAULTS[OVERFLOW], "more than the capacity")
+"""What the search says where it finds more pairs than there is room for, on a GPU and on a CPU."""
 
 
 class OptimizedDistance(DefaultBox):
@@ -71,7 +75,9 @@ class OptimizedDistance(DefaultBox):
         ``pos[edge_index[0]] - pos[edge_index[1]]`` (E, 3) or None.
 
         Raises:
-            RuntimeError: more edges than ``max_num_pairs`` with ``resize_to_fit`` False.
+            ValueError, TypeError: as :func:`torchmdnet.neighbors.neighbor_pairs`.
+            RuntimeError: more edges than ``max_num_pairs`` with ``resize_to_fit`` False. In a CUDA graph and in code
+                compiled for a GPU all distances are NaN instead.
         """
         if box is None and self.has_box():
             box = self.box
@@ -89,8 +95,10 @@ class OptimizedDistance(DefaultBox):
                 half=not self.include_transpose,
                 capacity=capacity,
             )
+            if capacity is not None and not recording.is_recorded(pos):
+                check_status(pairs.status, capacity=capacity)  # a GPU does not raise
         except RuntimeError as error:
-            if capacity is None:
+            if capacity is None or not any(text in str(error) for text in TOO_MANY):
                 raise
             raise RuntimeError(
                 f"Found num_pairs > max_num_pairs, please increase max_num_pairs (now {self.max_num_pairs}): {error}"

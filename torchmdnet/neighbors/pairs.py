@@ -10,9 +10,18 @@ import torch
 from torch import Tensor
 
 from torchmdnet.ops.lattice import read_lattice
-from torchmdnet.ops.neighbor_pairs import FAULTS, NeighborPairs, list_pairs
+from torchmdnet.ops.neighbor_pairs import FAULTS, MOST_PAIRS, NeighborPairs, list_pairs
 
-__all__ = ["NeighborPairs", "check_atoms", "check_cutoffs", "check_status", "neighbor_pairs", "read_cells"]
+__all__ = [
+    "NO_CAPACITY",
+    "NeighborPairs",
+    "check_atoms",
+    "check_capacity",
+    "check_cutoffs",
+    "check_status",
+    "neighbor_pairs",
+    "read_cells",
+]
 
 NO_CAPACITY = -1
 """As many rows as there are pairs."""
@@ -57,10 +66,7 @@ def neighbor_pairs(
     """
     check_cutoffs(cutoff_lower, cutoff_upper)
     _check_types(pos=pos, batch=batch, box=box, pbc=pbc)
-    if isinstance(capacity, float):
-        raise TypeError(f"the capacity is a number of rows, an integer, not {capacity}")
-    if capacity is not None and capacity < 0:
-        raise ValueError(f"the capacity must not be negative, not {capacity}; leave it out for as many rows as needed")
+    check_capacity(capacity)
     if batch is None:
         batch, num_systems = torch.zeros(pos.shape[0], dtype=torch.int64, device=pos.device), num_systems or 1
     check_atoms(pos, batch)
@@ -101,6 +107,16 @@ def check_cutoffs(lower: float, upper: float) -> None:
         raise ValueError(f"the lower cutoff must be below the upper one, not lower {lower} and upper {upper}")
 
 
+def check_capacity(capacity: int | None) -> None:
+    """Refuse what is no number of rows. A symbol of code that is exported is one."""
+    if isinstance(capacity, (float, str)):
+        raise TypeError(f"the capacity is a number of rows, an integer, not {capacity!r}")
+    if capacity is not None and capacity < 0:
+        raise ValueError(f"the capacity must not be negative, not {capacity}; leave it out for as many rows as needed")
+    if isinstance(capacity, int) and capacity > MOST_PAIRS:
+        raise ValueError(f"rows are counted by int32, so that the capacity is at most {MOST_PAIRS}, not {capacity}")
+
+
 def read_cells(pos: Tensor, box: Tensor | None, pbc: Tensor | None, num_systems: int) -> tuple[Tensor, Tensor]:
     """Cells (B, 3, 3), or (0, 3, 3) for none, and flags (B, 3), or (0, 3) for none, as the ops take them."""
     if box is None:
@@ -118,11 +134,13 @@ def read_cells(pos: Tensor, box: Tensor | None, pbc: Tensor | None, num_systems:
     box = box.to(pos.dtype).expand(num_systems, 3, 3).contiguous()
     if pbc is None:
         return box, torch.empty((0, 3), dtype=torch.bool, device=pos.device)
+    if pbc.device != pos.device:
+        raise ValueError(f"pbc is on {pbc.device}, the positions on {pos.device}: put both on one device")
     given = tuple(pbc.shape)
     pbc = pbc.unsqueeze(0) if pbc.ndim == 1 else pbc
     if pbc.ndim != 2 or pbc.shape[1] != 3 or pbc.shape[0] not in (1, num_systems):
         raise ValueError(f"pbc must have shape (3,), or (B, 3) for B = {num_systems} systems, not {given}")
-    return box, pbc.to(device=pos.device, dtype=torch.bool).expand(num_systems, 3).contiguous()
+    return box, pbc.to(torch.bool).expand(num_systems, 3).contiguous()
 
 
 def _check_types(**tensors: Any) -> None:
@@ -134,6 +152,11 @@ def _check_types(**tensors: Any) -> None:
 
 def check_atoms(pos: Tensor, batch: Tensor) -> None:
     """Refuse what no search can work with, without looking at the numbers."""
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        raise RuntimeError(
+            "a neighbour list has as many rows as there are pairs, which torch.func's transforms (vmap, grad) cannot "
+            "follow: put systems into one batch, and differentiate by torch.autograd.grad"
+        )
     if pos.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"positions must be float32 or float64, not {pos.dtype}")
     if batch.dtype != torch.int64:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from torchmdnet.graph import System
 from torchmdnet.nn.mlp import MLP
-from torchmdnet.nn.tensors import part_squared_norms
 from torchmdnet.ops.scatter import scatter_sum
 
 __all__ = ["ChargePredictor", "equilibrated_charges"]
@@ -53,10 +52,9 @@ class ChargePredictor(nn.Module):
         self.q_norm.reset_parameters()
         self.q_mlp.reset_parameters()
 
-    def forward(self, x: Tensor, system: System) -> Tensor:
-        """x: (9, N, C) -> (N, K)"""
-        channels = x.shape[-1]
-        norms = part_squared_norms(x)[:, channels:]
+    def forward(self, x: Tensor, system: System, *, norms: Tensor) -> Tensor:
+        """x: (9, N, C), its squared norms part by part, side by side: (N, 3 C) -> (N, K)"""
         trace = x[0] / math.sqrt(3)
-        charge, freedom = self.q_mlp(self.q_norm(torch.cat([trace, norms], dim=-1))).chunk(2, dim=-1)
+        numbers = torch.cat([trace, norms[:, x.shape[-1] :]], dim=-1)
+        charge, freedom = self.q_mlp(self.q_norm(numbers)).chunk(2, dim=-1)
         return equilibrated_charges(charge, freedom, system)

@@ -1,5 +1,7 @@
 """What atoms do alone in the equivariant transformer, with copies of weights that do not change: by native ops."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,10 @@ from torchmdnet.ops.atom_projection import ProjectionMaps, atom_projection
 from torchmdnet.ops.vector_exchange import ExchangeMaps, vector_exchange
 
 __all__ = ["FrozenAttention"]
+
+_PROJECTION = tuple(f"projection_{field}" for field in ProjectionMaps._fields)
+_EXCHANGE = tuple(f"exchange_{field}" for field in ExchangeMaps._fields)
+"""Names of the copies."""
 
 
 class FrozenAttention(nn.Module):
@@ -27,21 +33,31 @@ class FrozenAttention(nn.Module):
         self.eps = norm.eps
         weight = torch.cat([projection.weight for projection in projections])
         bias = torch.cat([projection.bias for projection in projections])
-        self._keep("projection", ProjectionMaps(norm.weight, norm.bias, weight.t(), weight, bias))
+        self._keep(_PROJECTION, ProjectionMaps(norm.weight, norm.bias, weight.t(), weight, bias))
         maps = ExchangeMaps(received.weight.t(), received.weight, received.bias, vectors.t(), vectors)
-        self._keep("exchange", maps)
+        self._keep(_EXCHANGE, maps)
 
-    def _keep(self, name: str, maps: ProjectionMaps | ExchangeMaps) -> None:
-        for field, value in maps._asdict().items():
+    def _keep(self, names: tuple[str, ...], maps: ProjectionMaps | ExchangeMaps) -> None:
+        for name, value in zip(names, maps, strict=True):
             copy = value.detach().clone(memory_format=torch.contiguous_format)
-            self.register_buffer(f"{name}_{field}", copy, persistent=False)
+            self.register_buffer(name, copy, persistent=False)
 
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values. (N, C) -> (N, C), (N, C), (N, 3 C)"""
-        maps = ProjectionMaps(*(self.get_buffer(f"projection_{field}") for field in ProjectionMaps._fields))
-        return atom_projection(x, maps, eps=self.eps)
+        return atom_projection(x, self.projection_maps(), eps=self.eps)
 
     def exchanged(self, x: Tensor, v: Tensor, *, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """x and v with what came from the neighbours. x, scalars: (N, C), v, vectors: (N, 3, C)"""
-        maps = ExchangeMaps(*(self.get_buffer(f"exchange_{field}") for field in ExchangeMaps._fields))
-        return vector_exchange(x, v, received=scalars, vectors=vectors, maps=maps)
+        return vector_exchange(x, v, received=scalars, vectors=vectors, maps=self.exchange_maps())
+
+    def projection_maps(self) -> ProjectionMaps:
+        """Maps to queries, keys and values."""
+        return ProjectionMaps(*self._kept(_PROJECTION))
+
+    def exchange_maps(self) -> ExchangeMaps:
+        """Maps of what an atom received."""
+        return ExchangeMaps(*self._kept(_EXCHANGE))
+
+    def _kept(self, names: tuple[str, ...]) -> list[Any]:
+        """Copies by their names, without PyTorch's search for them."""
+        return [self._buffers[name] for name in names]

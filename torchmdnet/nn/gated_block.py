@@ -5,15 +5,9 @@ from torch import Tensor, nn
 
 from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.mlp import MLP, reset_xavier
+from torchmdnet.ops.vector_lengths import safe_norm, vector_lengths
 
 __all__ = ["GatedEquivariantBlock", "safe_norm"]
-
-
-def safe_norm(vectors: Tensor, *, dim: int) -> Tensor:
-    """Euclidean norm whose gradient is zero, not undefined, where the vector is zero. (..., 3, ...) -> (..., ...)"""
-    squared = (vectors * vectors).sum(dim)
-    is_zero = squared == 0
-    return torch.sqrt(squared.masked_fill(is_zero, 1)).masked_fill(is_zero, 0)
 
 
 class GatedEquivariantBlock(nn.Module):
@@ -55,6 +49,6 @@ class GatedEquivariantBlock(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """x: (N, C), v: (N, 3, C) -> (N, O), (N, 3, O)"""
-        lengths = safe_norm(self.vec1_proj(v), dim=-2)
+        lengths = vector_lengths(self.vec1_proj(v))
         x, gate = self.update_net(torch.cat([x, lengths], dim=-1)).split(self.out_channels, dim=-1)
         return self.act(x), gate.unsqueeze(1) * self.vec2_proj(v)

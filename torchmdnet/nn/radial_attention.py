@@ -20,7 +20,8 @@ def radial_attention(
     if isinstance(weights, Tensor):
         return vector_attention(weights, inputs, graph=graph, num_heads=num_heads, activation=activation)
     # Under autocast, linear maps give numbers of lower precision.
-    inputs = AttentionInput(*(values.to(weights.table.dtype) for values in inputs))
+    dtype = weights.table.dtype
+    inputs = AttentionInput(*[values.to(dtype) for values in inputs])
     if isinstance(activation, SiLU):
         return table_attention(weights.table, weights.s, inputs=inputs, graph=graph, num_heads=num_heads)
     return edge_attention(

@@ -19,7 +19,8 @@ def radial_scalar_attention(
     if isinstance(weights, Tensor):
         return scalar_attention(weights, inputs, graph=graph, num_heads=num_heads, activation=activation)
     # Under autocast, linear maps give numbers of lower precision.
-    inputs = ScalarAttentionInput(*(values.to(weights.table.dtype) for values in inputs))
+    dtype = weights.table.dtype
+    inputs = ScalarAttentionInput(*[values.to(dtype) for values in inputs])
     if isinstance(activation, SiLU):
         return table_scalar_attention(weights.table, weights.s, inputs=inputs, graph=graph, num_heads=num_heads)
     factors = interpolate(weights.table, weights.s)

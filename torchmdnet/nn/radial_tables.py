@@ -18,6 +18,7 @@ from torchmdnet.nn.distance_functions import DistanceFunctions, functions_of_dis
 from torchmdnet.nn.jets import Jet
 from torchmdnet.nn.radial import RadialBasis
 from torchmdnet.ops.radial_table import interpolate, midpoint_table
+from torchmdnet.ops.table_coordinate import table_coordinate
 from torchmdnet.ops.table_environment import table_environment
 from torchmdnet.ops.table_message import table_message
 from torchmdnet.ops.tensor_environment import tensor_environment
@@ -55,7 +56,7 @@ class TableScale(NamedTuple):
     def coordinate(self, distance: Tensor) -> Tensor:
         """Coordinate s of each distance. Shape kept."""
         rate, end, factor = self._constants()
-        return (torch.exp(-rate * distance) - end) * factor
+        return table_coordinate(distance.flatten(), rate=rate, end=end, factor=factor).view(distance.shape)
 
     def distance(self, coordinate: Tensor) -> Tensor:
         """Distance of each coordinate. Shape kept."""

@@ -53,10 +53,6 @@ class Representation(nn.Module, ABC):
     def reset_parameters(self) -> None:
         """Initialise the weights anew."""
 
-    def is_frozen(self) -> bool:
-        """Whether no weight is to be trained."""
-        return not any(parameter.requires_grad for parameter in self.parameters())
-
     def default_box(self) -> Tensor | None:
         """Cell of a system that brings none, rows a, b, c; None where there is none. (3, 3)"""
         default: Any = self.get_submodule("distance")

@@ -41,9 +41,10 @@ class TabulatedLayer(nn.Module):
         """Exact weights, or the table that has them."""
         if isinstance(radial, DistanceFunctions):
             return self.distance_weights(radial)
-        if self.table is None:
+        table = self.table
+        if table is None:
             raise RuntimeError("this layer has no table: use_radial_tables builds it")
-        return TableWeights(self.table, radial.s)
+        return TableWeights(table, radial.s)
 
     def train(self, mode: bool = True) -> "TabulatedLayer":
         """Drop the table before training: the weights are about to change."""
@@ -68,6 +69,9 @@ class TabulatedRadial(nn.Module):
 
     distance_expansion: RadialBasis
     table_scale: TableScale | None = None
+    # As they were when the tables were made: to walk through all modules at each call takes as long as a layer.
+    _layers_with_tables: tuple[TabulatedLayer, ...] = ()
+    _weights: tuple[nn.Parameter, ...] = ()
 
     def tabulated_layers(self) -> Sequence[TabulatedLayer]:
         """Layers whose radial networks depend on the distance alone; none, where the model cannot use tables."""
@@ -86,15 +90,21 @@ class TabulatedRadial(nn.Module):
         )
         for layer, table in zip(layers, tables, strict=True):
             layer.table = table
+        self._layers_with_tables, self._weights = tuple(layers), tuple(self.parameters())
 
     def drop_radial_tables(self) -> None:
         """Let the layers evaluate their radial networks again."""
         self.table_scale = None
+        self._layers_with_tables, self._weights = (), ()
         for layer in self.tabulated_layers():
             layer.table = None
 
     def radial_input(self, graph: Graph, *, second_derivatives: bool) -> RadialInput:
         """Places of the distances in the tables, where all layers have theirs; functions of them elsewhere."""
-        if self.table_scale is None or any(layer.table is None for layer in self.tabulated_layers()):
+        if self.table_scale is None or any(layer.table is None for layer in self._layers_with_tables):
             return distance_functions(graph, self.distance_expansion, second_derivatives=second_derivatives)
         return TableCoordinate(self.table_scale.coordinate(graph.pair_distance))
+
+    def is_frozen(self, radial: RadialInput) -> bool:
+        """Whether the layers read tables, and no weight of the model is to be trained."""
+        return isinstance(radial, TableCoordinate) and True not in [weight.requires_grad for weight in self._weights]

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from torchmdnet.nn.tensor_layers import RadialNetwork, is_fused, part_linear, tensor_linears, weights_of
+from torchmdnet.nn.tensor_layers import RadialNetwork, fused_maps, part_linear, tensor_linears
 from torchmdnet.ops.tensor_algebra import anticommutator, matrix_product, normalize
 from torchmdnet.ops.tensor_mix import tensor_mix
 from torchmdnet.ops.tensor_update import tensor_update
@@ -37,17 +37,19 @@ class TensorInteraction(nn.Module):
     def mixed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised X, and Y. (9, N, C) -> (9, N, C), (9, N, C)"""
         linears = list(self.linears_tensor)[:3]
-        if is_fused(x, linears):
-            return tensor_mix(x, weights_of(linears))
+        maps = fused_maps(x, linears)
+        if maps is not None:
+            return tensor_mix(x, maps)
         x = normalize(x)
         return x, part_linear(x, linears)
 
     def updated(self, x: Tensor, y: Tensor, *, message: Tensor, kappa: Tensor | None = None) -> Tensor:
         """New X. x, y, message: (9, N, C), kappa: (N, 1) or None for 1 -> (9, N, C)"""
         linears = list(self.linears_tensor)[3:]
-        if is_fused(x, linears):
+        maps = fused_maps(x, linears)
+        if maps is not None:
             both = self.group == "O(3)"
-            return tensor_update(x, y, message=message, maps=weights_of(linears), kappa=kappa, both=both)
+            return tensor_update(x, y, message=message, maps=maps, kappa=kappa, both=both)
         t = anticommutator(y, message) if self.group == "O(3)" else 2 * matrix_product(y, message)
         if kappa is not None and self.group == "O(3)":
             t = kappa * t

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ __all__ = [
     "RadialNetwork",
     "TensorEmbedding",
     "edge_components",
+    "fused_maps",
     "is_fused",
     "part_linear",
     "reset_defaults",
@@ -35,7 +37,7 @@ MANY_ATOMS = 256
 
 def edge_components(graph: Graph) -> Tensor:
     """Components of every edge's direction; a self pair has none but the trace part. -> (E, 9)"""
-    # In code for a GPU the plain operations are compiled together.
+    # Under autocast, or where there is no library, the plain operations.
     tensors = edge_tensors if native.has_kernel("edge_tensors", graph.vector) else edge_tensors_reference
     return tensors(graph.vector)
 
@@ -54,7 +56,7 @@ def tensor_linears(hidden_channels: int, count: int) -> nn.ModuleList:
 
 def weights_of(linears: Iterable[nn.Module]) -> list[Tensor]:
     """Weights of linear maps."""
-    return [linear.get_parameter("weight") for linear in linears]
+    return [cast(Tensor, linear.weight) for linear in linears]
 
 
 def is_fused(x: Tensor, linears: Sequence[nn.Module]) -> bool:
@@ -62,8 +64,15 @@ def is_fused(x: Tensor, linears: Sequence[nn.Module]) -> bool:
 
     That is faster and takes less memory, but for training, which needs the derivatives by the maps.
     """
+    return fused_maps(x, linears) is not None
+
+
+def fused_maps(x: Tensor, linears: Sequence[nn.Module]) -> list[Tensor] | None:
+    """Weights of maps, for what :func:`is_fused`; None for what is not."""
     weights = weights_of(linears)
-    return native.has_kernel("tensor_mix", x, *weights) and not any(weight.requires_grad for weight in weights)
+    if True in [weight.requires_grad for weight in weights] or not native.has_kernel("tensor_mix", x, *weights):
+        return None
+    return weights
 
 
 def part_linear(x: Tensor, linears: Iterable[nn.Module]) -> Tensor:
@@ -127,9 +136,10 @@ class TensorEmbedding(TabulatedLayer):
     def scaled(self, x: Tensor, *, saves_memory: bool = False) -> Tensor:
         """Its parts mixed over channels and scaled, each atom alone; memory as in :func:`atomwise`. (9, N, C), kept"""
         linears = list(self.linears_tensor)
-        if is_fused(x, linears):
+        maps = fused_maps(x, linears)
+        if maps is not None:
             (scales,) = atomwise(self._scales, part_norms(x).sum(1), saves_memory=saves_memory)
-            return tensor_scale(x, scales.unflatten(-1, (3, -1)).to(x.dtype), weights_of(linears))
+            return tensor_scale(x, scales.unflatten(-1, (3, -1)).to(x.dtype), maps)
         (scales,) = self._scales(squared_norm(x))
         parts = zip(part_linear(x, linears).split(PART_SIZES), scales.unflatten(-1, (3, -1)).unbind(1), strict=True)
         return torch.cat([part * scale for part, scale in parts])

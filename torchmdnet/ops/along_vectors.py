@@ -15,7 +15,7 @@ def along_vectors(by_vector: Tensor, by_distance: Tensor, vector: Tensor, distan
     Shapes: by_vector, vector: (E, 3), by_distance, distance: (E,) -> (E, 3).
     """
     grads = (by_vector.contiguous(), by_distance.contiguous())
-    result: Tensor = torch.ops.torchmdnet.along_vectors(*grads, vector.contiguous(), distance.contiguous())
+    result: Tensor = native.call("along_vectors", *grads, vector.contiguous(), distance.contiguous())
     return result
 
 

@@ -41,12 +41,12 @@ def atom_projection(x: Tensor, maps: ProjectionMaps, *, eps: float) -> tuple[Ten
         RuntimeError: a gradient by the weights is asked for.
     """
     channels = x.shape[-1]
-    sizes = ((channels,), (channels,), (channels, 5 * channels), (5 * channels, channels), (5 * channels,))
-    if x.ndim != 2 or tuple(value.shape for value in maps) != sizes:
+    sizes = [(channels,), (channels,), (channels, 5 * channels), (5 * channels, channels), (5 * channels,)]
+    if x.ndim != 2 or [value.shape for value in maps] != sizes:
         shapes = ", ".join(str(tuple(value.shape)) for value in maps)
         raise ValueError(f"want x (N, C) and maps {', '.join(map(str, sizes))}, not {tuple(x.shape)} and {shapes}")
-    arrays = (value.contiguous() for value in (x, *maps))
-    query, key, value = torch.ops.torchmdnet.atom_projection(*arrays, eps)
+    arrays = [value.contiguous() for value in (x, *maps)]
+    query, key, value = native.call("atom_projection", *arrays, eps)
     return query, key, value
 
 
@@ -79,9 +79,9 @@ def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def _backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     refuse_weights(ctx.needs_input_grad[1:])
-    tensors = ctx.saved_tensors
-    grads = tuple(grad.contiguous() for grad in grads)
-    return torch.ops.torchmdnet.atom_projection_backward(*grads, *tensors, ctx.eps), *[None] * 6
+    arrays = [grad.contiguous() for grad in grads]
+    by_x = native.call("atom_projection_backward", *arrays, *ctx.saved_tensors, ctx.eps)
+    return by_x, None, None, None, None, None, None
 
 
 def _second_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -17,7 +17,7 @@ __all__ = ["distinct_pairs", "distinct_pairs_reference"]
 
 def distinct_pairs(*arguments: Any) -> tuple[Tensor, Tensor]:
     """Run the op; see :func:`distinct_pairs_reference`."""
-    numbered: tuple[Tensor, Tensor] = torch.ops.torchmdnet.distinct_pairs(*arguments)
+    numbered: tuple[Tensor, Tensor] = native.call("distinct_pairs", *arguments)
     return numbered
 
 

@@ -12,7 +12,13 @@ from torch import Tensor
 from torchmdnet.ops import native
 from torchmdnet.ops.part_maps import keep_all, of_reference
 
-__all__ = ["direction_components", "edge_tensors", "edge_tensors_backward_reference", "edge_tensors_reference"]
+__all__ = [
+    "direction_and_inverse",
+    "direction_components",
+    "edge_tensors",
+    "edge_tensors_backward_reference",
+    "edge_tensors_reference",
+]
 
 
 def edge_tensors(vector: Tensor) -> Tensor:
@@ -25,7 +31,7 @@ def edge_tensors(vector: Tensor) -> Tensor:
     """
     if vector.ndim != 2 or vector.shape[1] != 3:
         raise ValueError(f"want vectors (E, 3), not {tuple(vector.shape)}")
-    result: Tensor = torch.ops.torchmdnet.edge_tensors(vector.contiguous())
+    result: Tensor = native.call("edge_tensors", vector.contiguous())
     return result
 
 
@@ -44,12 +50,12 @@ def direction_components(direction: Tensor) -> Tensor:
 
 def edge_tensors_reference(vector: Tensor) -> Tensor:
     """Do the same with PyTorch's operations. (E, 3) -> (E, 9)"""
-    return direction_components(_direction(vector)[0])
+    return direction_components(direction_and_inverse(vector)[0])
 
 
 def edge_tensors_backward_reference(grad: Tensor, vector: Tensor) -> Tensor:
     """Gradient by the vectors. grad: (E, 9), vector: (E, 3) -> (E, 3)"""
-    u, inverse = _direction(vector)
+    u, inverse = direction_and_inverse(vector)
     x, y, z = u.unbind(-1)
     g = grad.unbind(-1)
     root2, root6 = math.sqrt(2), math.sqrt(6)
@@ -64,7 +70,7 @@ def edge_tensors_backward_reference(grad: Tensor, vector: Tensor) -> Tensor:
     return (by_u - (by_u * u).sum(-1, keepdim=True) * u) * inverse
 
 
-def _direction(vector: Tensor) -> tuple[Tensor, Tensor]:
+def direction_and_inverse(vector: Tensor) -> tuple[Tensor, Tensor]:
     """Directions and one over the lengths; both zero where a vector is. (E, 3) -> (E, 3), (E, 1)"""
     squared = (vector * vector).sum(-1, keepdim=True)
     is_zero = squared == 0
@@ -76,7 +82,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> Tensor | None:
     (vector,) = ctx.saved_tensors
     if grad is None:
         return None
-    result: Tensor = torch.ops.torchmdnet.edge_tensors_backward(grad.contiguous(), vector)
+    result: Tensor = native.call("edge_tensors_backward", grad.contiguous(), vector)
     return result
 
 

@@ -52,7 +52,7 @@ class _FadedSlope(torch.autograd.Function):
         ctx.save_for_backward(grad, f, f_slope, c, c_slope)
         if native.has_kernel("faded_slope", grad, f, f_slope, c, c_slope):
             values = (value.contiguous() for value in (grad, f, f_slope, c, c_slope))
-            result: Tensor = torch.ops.torchmdnet.faded_slope(*values)
+            result: Tensor = native.call("faded_slope", *values)
             return result
         return faded_slope_reference(grad, f, f_slope, c, c_slope)
 
@@ -62,7 +62,7 @@ class _FadedSlope(torch.autograd.Function):
         grad, f, f_slope, c, c_slope = ctx.saved_tensors
         if native.has_kernel("faded_slope_backward", upstream, grad, f, f_slope, c, c_slope):
             values = (value.contiguous() for value in (upstream, *ctx.saved_tensors))
-            grad_grad, grad_f, grad_slope = torch.ops.torchmdnet.faded_slope_backward(*values)
+            grad_grad, grad_f, grad_slope = native.call("faded_slope_backward", *values)
             return grad_grad, grad_f, grad_slope, None, None
         own, other = upstream.unsqueeze(-1) * c, upstream.unsqueeze(-1) * c_slope
         return own * f_slope + other * f, other * grad, own * grad, None, None

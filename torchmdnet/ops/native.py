@@ -19,14 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchmdnet.ops.eager import call, note_derivative
+
 __all__ = [
     "AVAILABLE",
     "CUDA_AVAILABLE",
     "CUDA_LIBRARY",
     "CUDA_STATUS",
     "LIBRARY",
+    "REFERENCES",
     "STATUS",
     "build_record",
+    "call",
     "define",
     "describe",
     "has_kernel",
@@ -149,14 +153,13 @@ def has_kernel(name: str, *tensors: Tensor) -> bool:
         name: One that :func:`define` or :func:`describe` was told of.
         tensors: Those whose numbers it reads.
     """
-    device = tensors[0].device.type
+    device, dtype = tensors[0].device.type, tensors[0].dtype
     if not {"cpu": AVAILABLE, "cuda": CUDA_AVAILABLE}.get(device, False):
         _say_once(device)
         return False
-    return device in _KERNELS[name] and all(
-        tensor.device.type == device and tensor.dtype in _DTYPES and tensor.dtype == tensors[0].dtype
-        for tensor in tensors
-    )
+    if device not in _KERNELS[name] or dtype not in _DTYPES:
+        return False
+    return all(tensor.dtype == dtype and tensor.device.type == device for tensor in tensors[1:])
 
 
 def describe(
@@ -197,9 +200,12 @@ def _describe(
     torch.library.register_fake(f"torchmdnet::{name}", fake)
     if backward is not None:
         torch.library.register_autograd(f"torchmdnet::{name}", backward, setup_context=setup_context)
+        note_derivative(name, backward=backward, setup_context=setup_context)
 
 
 _FRAGMENT = torch.library.Library("torchmdnet", "FRAGMENT")
+REFERENCES: dict[str, Callable[..., Any]] = {}
+"""What each op that :func:`define` was told of means, by its name."""
 
 
 def define(
@@ -235,6 +241,7 @@ def define(
             f"{LIBRARY.name} is of another version of the package: it defines {given}, not {wanted}; install the "
             "package again"
         )
+    REFERENCES[name] = reference
     _note_kernels(name)
     for key, device in _KEYS.items():
         if device not in _KERNELS[name]:

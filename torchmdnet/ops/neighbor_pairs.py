@@ -36,8 +36,12 @@ FAULTS = {
     16: "an atom is more than 2^30 cells away from the first atom of its system",
     32: "more than 2147483647 pairs: use a shorter cutoff, or fewer atoms at a time",
     OVERFLOW: "more neighbour pairs than the list has room for",
+    128: "an atom has moved too far, or a cell has changed, since the longer list was made",
+    256: "row_ptr does not fit the number of rows",
+    512: "row_ptr descends",
+    1024: "a receiver or sender is not an atom",
 }
-"""Bits of ``status[1]``."""
+"""Bits of ``status[1]``; those after the overflow are told of a longer list that is cut: :mod:`.refresh_pairs`."""
 
 
 class NeighborPairs(NamedTuple):
@@ -66,7 +70,7 @@ class NeighborPairs(NamedTuple):
 
 def list_pairs(*arguments: Any) -> NeighborPairs:
     """Run the op; see :func:`neighbor_pairs_reference`."""
-    return NeighborPairs(*torch.ops.torchmdnet.neighbor_pairs(*arguments))
+    return NeighborPairs(*native.call("neighbor_pairs", *arguments))
 
 
 def neighbor_pairs_reference(
@@ -118,7 +122,7 @@ def neighbor_pairs_reference(
     keep = ((squared < upper * upper) & (squared >= lower * lower)).nonzero().squeeze(1)
     i, j, shift, vector = (rows.index_select(0, keep) for rows in (i, j, shift, vector))
     receiver, sender, shift, vector = _sort(i, j, shift, vector, num_atoms=pos.shape[0], loop=loop, half=half)
-    rows = _finish(vector, receiver, sender, shift, pos.shape[0], cutoff_upper, capacity)
+    rows = finish_list(vector, receiver, sender, shift, pos.shape[0], cutoff_upper, capacity)
     return rows if box.shape[0] else (*rows[:4], rows[4][:0], *rows[5:])
 
 
@@ -143,10 +147,14 @@ def _sort(
     return ordered, *(torch.cat(rows).index_select(0, order) for rows in (sender, shifts, vectors))
 
 
-def _finish(
+def finish_list(
     vector: Tensor, receiver: Tensor, sender: Tensor, shift: Tensor, num_atoms: int, cutoff: float, capacity: int
 ) -> tuple[Tensor, ...]:
-    """Make the index arrays int32, and append the padding."""
+    """Make the index arrays int32, and append the padding.
+
+    Raises:
+        RuntimeError: more pairs than an int32 counts, or than ``capacity``.
+    """
     total = receiver.shape[0]
     if total > MOST_PAIRS:
         raise RuntimeError(f"torchmdnet: {FAULTS[32]}")

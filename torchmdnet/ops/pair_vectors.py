@@ -23,13 +23,13 @@ __all__ = [
 
 def pair_vectors(*arguments: Tensor) -> Tensor:
     """Run the op; see :func:`pair_vectors_reference`."""
-    vector: Tensor = torch.ops.torchmdnet.pair_vectors(*arguments)
+    vector: Tensor = native.call("pair_vectors", *arguments)
     return vector
 
 
 def pair_vectors_transpose(*arguments: Any) -> tuple[Tensor, Tensor]:
     """Run the op; see :func:`pair_vectors_transpose_reference`."""
-    gradients: tuple[Tensor, Tensor] = torch.ops.torchmdnet.pair_vectors_transpose(*arguments)
+    gradients: tuple[Tensor, Tensor] = native.call("pair_vectors_transpose", *arguments)
     return gradients
 
 

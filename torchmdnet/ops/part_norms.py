@@ -14,7 +14,7 @@ __all__ = ["part_norms", "part_norms_backward_reference", "part_norms_reference"
 
 def part_norms(x: Tensor) -> Tensor:
     """Squared Frobenius norms of the three parts, differentiable to any order. (9, N, C) -> (N, 3, C)"""
-    result: Tensor = torch.ops.torchmdnet.part_norms(x.contiguous())
+    result: Tensor = native.call("part_norms", x.contiguous())
     return result
 
 
@@ -33,7 +33,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> Tensor | None:
     (x,) = ctx.saved_tensors
     if grad is None:
         return None
-    result: Tensor = torch.ops.torchmdnet.part_norms_backward(grad.contiguous(), x)
+    result: Tensor = native.call("part_norms_backward", grad.contiguous(), x)
     return result
 
 

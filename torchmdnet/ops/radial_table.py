@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["NUM_COEFFICIENTS", "gradients_of", "interpolate", "keep_inputs", "midpoint_table", "through_reference"]
+__all__ = [
+    "NUM_COEFFICIENTS",
+    "gradients_of",
+    "interpolate",
+    "keep_inputs",
+    "midpoint_table",
+    "place_in_table",
+    "through_reference",
+]
 
 NUM_COEFFICIENTS = 6
 
@@ -43,8 +51,8 @@ def interpolate(table: Tensor, s: Tensor, *, order: int = 0) -> Tensor:
 
     Shapes: table: (M, 6, ...), s: (P,) -> (P, ...).
     """
-    interval = s.detach().nan_to_num(nan=0.0).clamp(0, table.shape[0] - 1).to(torch.int64)
-    t = (s - interval.to(s.dtype)).reshape(-1, *[1] * (table.ndim - 2))
+    interval, t = place_in_table(s, table.shape[0])
+    t = t.reshape(-1, *[1] * (table.ndim - 2))
     rows = table.flatten(0, 1)
     result = s.new_zeros((s.shape[0], *table.shape[2:]))
     num_powers = table.shape[1]
@@ -52,6 +60,12 @@ def interpolate(table: Tensor, s: Tensor, *, order: int = 0) -> Tensor:
         coefficient = rows.index_select(0, num_powers * interval + power)
         result = result * t + math.perm(power, order) * coefficient
     return result
+
+
+def place_in_table(s: Tensor, num_intervals: int) -> tuple[Tensor, Tensor]:
+    """Interval of each coordinate, int64, and t, which outside the table is not between 0 and 1. (P,) -> (P,), (P,)"""
+    interval = s.detach().nan_to_num(nan=0.0).clamp(0, num_intervals - 1).to(torch.int64)
+    return interval, s - interval.to(s.dtype)
 
 
 def gradients_of(

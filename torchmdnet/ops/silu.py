@@ -51,8 +51,14 @@ class _SiLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        result: Tensor = _SiLUSlope.apply(x, grad)
+        # Only a backward pass that is recorded needs a node for its own derivative.
+        slope = _SiLUSlope.apply if torch.is_grad_enabled() else _silu_slope
+        result: Tensor = slope(x, grad)
         return result
+
+
+def _silu_slope(x: Tensor, grad: Tensor) -> Tensor:
+    return torch.ops.aten.silu_backward(grad, x)
 
 
 class _SiLUSlope(torch.autograd.Function):
@@ -61,7 +67,7 @@ class _SiLUSlope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, grad: Tensor) -> Tensor:
         ctx.save_for_backward(x, grad)
-        return torch.ops.aten.silu_backward(grad, x)
+        return _silu_slope(x, grad)
 
     @staticmethod
     def backward(ctx: Any, grad_grad: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +85,7 @@ class _SiLUJet(torch.autograd.Function):
         sigma = torch.sigmoid(x)
         ctx.save_for_backward(x, slope, sigma)
         if native.has_kernel("silu_jet", x, sigma, slope):
-            value, value_slope = torch.ops.torchmdnet.silu_jet(x.contiguous(), sigma.contiguous(), slope.contiguous())
+            value, value_slope = native.call("silu_jet", x.contiguous(), sigma.contiguous(), slope.contiguous())
             return value, value_slope
         value = x * sigma
         return value, (sigma + value * (1 - sigma)) * slope
@@ -90,7 +96,7 @@ class _SiLUJet(torch.autograd.Function):
         x, slope, sigma = ctx.saved_tensors
         if native.has_kernel("silu_jet_backward", grad, grad_slope, x, sigma, slope):
             values = (value.contiguous() for value in (grad, grad_slope, x, sigma, slope))
-            grad_x, grad_of_slope = torch.ops.torchmdnet.silu_jet_backward(*values)
+            grad_x, grad_of_slope = native.call("silu_jet_backward", *values)
             return grad_x, grad_of_slope
         value = x * sigma
         first = sigma + value * (1 - sigma)

@@ -45,9 +45,9 @@ def table_attention(
     """
     _check(inputs, graph, num_heads)
     check_table_of(table, s, columns=(NUM_FACTORS, inputs.query.shape[1]), graph=graph)
-    arrays = (value.contiguous() for value in (table, s, *inputs))
-    scalar, vector = torch.ops.torchmdnet.table_attention(
-        *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair, num_heads
+    arrays = [value.contiguous() for value in (table, s, *inputs)]
+    scalar, vector = native.call(
+        "table_attention", *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair, num_heads
     )
     return scalar, vector
 
@@ -55,16 +55,13 @@ def table_attention(
 def _check(inputs: AttentionInput, graph: Graph, num_heads: int) -> None:
     num_atoms, num_edges = graph.row_ptr.shape[0] - 1, graph.receiver.shape[0]
     channels = inputs.query.shape[-1]
-    wanted = {
-        "query": (num_atoms, channels),
-        "key": (num_atoms, channels),
-        "value": (num_atoms, 3 * channels),
-        "vector": (num_atoms, 3, channels),
-        "direction": (num_edges, 3),
-    }
-    for name, value in inputs._asdict().items():
-        if value.shape != wanted[name]:
-            raise ValueError(f"want {name} {wanted[name]}, not {tuple(value.shape)}")
+    of_atom = (num_atoms, channels)
+    wanted = [of_atom, of_atom, (num_atoms, 3 * channels), (num_atoms, 3, channels), (num_edges, 3)]
+    given = [value.shape for value in inputs]
+    if given != wanted:
+        rows = zip(AttentionInput._fields, wanted, given, strict=True)
+        name, size, found = next(row for row in rows if row[1] != row[2])
+        raise ValueError(f"want {name} {size}, not {tuple(found)}")
     check_heads(channels, num_heads)
 
 
@@ -165,7 +162,7 @@ def _backward(ctx: Any, grad_scalar: Tensor | None, grad_vector: Tensor | None) 
             needed=[True],
         )
     if any(ctx.needs_input_grad[1:7]):
-        results[1:] = torch.ops.torchmdnet.table_attention_backward(grad_scalar, grad_vector, *tensors, ctx.num_heads)
+        results[1:] = native.call("table_attention_backward", grad_scalar, grad_vector, *tensors, ctx.num_heads)
     return (*results, None, None, None, None, None)
 
 

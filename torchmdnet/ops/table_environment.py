@@ -40,10 +40,8 @@ def table_environment(
             f"want components (E, 9), own and other (N, C) with E = {num_edges} and N = {num_atoms}, not "
             f"{tuple(components.shape)}, {tuple(own.shape)} and {tuple(other.shape)}"
         )
-    arrays = (value.contiguous() for value in (table, s, components, own, other))
-    result: Tensor = torch.ops.torchmdnet.table_environment(
-        *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair
-    )
+    arrays = [value.contiguous() for value in (table, s, components, own, other)]
+    result: Tensor = native.call("table_environment", *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair)
     return result
 
 
@@ -95,7 +93,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
             needed=[needs_table, False, False, needs_own, needs_other],
         )
     if needs_s or needs_components:
-        results[2], results[1] = torch.ops.torchmdnet.table_environment_backward(grad, *inputs, *edges)
+        results[2], results[1] = native.call("table_environment_backward", grad, *inputs, *edges)
     return (*results, None, None, None, None)
 
 

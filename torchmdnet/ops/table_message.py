@@ -8,7 +8,6 @@ the interpolated weights.
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from torchmdnet.graph import Graph
@@ -32,8 +31,15 @@ def table_message(table: Tensor, s: Tensor, x: Tensor, graph: Graph) -> Tensor:
     check_radial_table(table, s, graph=graph, num_channels=x.shape[-1])
     if x.ndim != 3 or x.shape[:2] != (NUM_COMPONENTS, num_atoms):
         raise ValueError(f"want x (9, N, C) with N = {num_atoms}, not {tuple(x.shape)}")
-    result: Tensor = torch.ops.torchmdnet.table_message(
-        table.contiguous(), s.contiguous(), x.contiguous(), graph.receiver, graph.sender, graph.row_ptr, graph.pair
+    result: Tensor = native.call(
+        "table_message",
+        table.contiguous(),
+        s.contiguous(),
+        x.contiguous(),
+        graph.receiver,
+        graph.sender,
+        graph.row_ptr,
+        graph.pair,
     )
     return result
 
@@ -94,7 +100,7 @@ def _message_backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...
         )
     by_s = by_x = None
     if any(ctx.needs_input_grad[1:3]):
-        by_x, by_s = torch.ops.torchmdnet.table_message_backward(grad, table, s, x, *edges)
+        by_x, by_s = native.call("table_message_backward", grad, table, s, x, *edges)
     return by_table, by_s, by_x, None, None, None, None
 
 

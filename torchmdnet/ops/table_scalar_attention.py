@@ -38,9 +38,9 @@ def table_scalar_attention(
     """
     _check(inputs, graph, num_heads)
     check_table_of(table, s, columns=(NUM_SCALAR_FACTORS, inputs.query.shape[1]), graph=graph)
-    arrays = (value.contiguous() for value in (table, s, *inputs))
-    result: Tensor = torch.ops.torchmdnet.table_scalar_attention(
-        *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair, num_heads
+    arrays = [value.contiguous() for value in (table, s, *inputs)]
+    result: Tensor = native.call(
+        "table_scalar_attention", *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair, num_heads
     )
     return result
 
@@ -140,7 +140,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
             lambda values: _reference(values, *tensors[1:], ctx.num_heads), [tensors[0]], grads=[grad], needed=[True]
         )
     if any(ctx.needs_input_grad[1:5]):
-        results[1:] = torch.ops.torchmdnet.table_scalar_attention_backward(grad, *tensors, ctx.num_heads)
+        results[1:] = native.call("table_scalar_attention_backward", grad, *tensors, ctx.num_heads)
     return (*results, None, None, None, None, None)
 
 

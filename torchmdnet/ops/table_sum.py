@@ -35,8 +35,8 @@ def table_sum(table: Tensor, s: Tensor, *, x: Tensor, graph: Graph) -> Tensor:
     if x.ndim != 2 or x.shape[0] != num_atoms:
         raise ValueError(f"want x (N, C) with N = {num_atoms}, not {tuple(x.shape)}")
     check_table_of(table, s, columns=(x.shape[1],), graph=graph)
-    arrays = (value.contiguous() for value in (table, s, x))
-    result: Tensor = torch.ops.torchmdnet.table_sum(*arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair)
+    arrays = [value.contiguous() for value in (table, s, x)]
+    result: Tensor = native.call("table_sum", *arrays, graph.receiver, graph.sender, graph.row_ptr, graph.pair)
     return result
 
 
@@ -87,7 +87,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
             lambda values: table_sum_reference(values, s, x, *edges), [table], grads=[grad], needed=[True]
         )
     if any(ctx.needs_input_grad[1:3]):
-        by_x, by_s = torch.ops.torchmdnet.table_sum_backward(grad, table, s, x, *edges)
+        by_x, by_s = native.call("table_sum_backward", grad, table, s, x, *edges)
     return by_table, by_s, by_x, None, None, None, None
 
 

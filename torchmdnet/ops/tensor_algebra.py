@@ -122,7 +122,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 def _product(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool, both: bool) -> Tensor:
     if native.has_kernel("tensor_product", a, b):
         flags = (int(transpose_a), int(transpose_b), int(both))
-        result: Tensor = torch.ops.torchmdnet.tensor_product(a.contiguous(), b.contiguous(), *flags)
+        result: Tensor = native.call("tensor_product", a.contiguous(), b.contiguous(), *flags)
         return result
     return tensor_product_reference(a, b, transpose_a=transpose_a, transpose_b=transpose_b, both=both)
 
@@ -159,7 +159,7 @@ class _Normalize(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         if native.has_kernel("tensor_normalize", x):
-            result: Tensor = torch.ops.torchmdnet.tensor_normalize(x.contiguous())
+            result: Tensor = native.call("tensor_normalize", x.contiguous())
             return result
         return normalize_reference(x)
 
@@ -177,7 +177,7 @@ class _NormalizeSlope(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, grad: Tensor) -> Tensor:
         ctx.save_for_backward(x, grad)
         if native.has_kernel("tensor_normalize_slope", x, grad):
-            result: Tensor = torch.ops.torchmdnet.tensor_normalize_slope(x.contiguous(), grad.contiguous())
+            result: Tensor = native.call("tensor_normalize_slope", x.contiguous(), grad.contiguous())
             return result
         r = 1 / (_dot(x, x) + 1)
         return r * grad - 2 * r**2 * _dot(grad, x) * x
@@ -193,8 +193,8 @@ class _NormalizeSlope(torch.autograd.Function):
 
 
 def _native_curvature(x: Tensor, grad: Tensor, other: Tensor) -> Tensor:
-    op = torch.ops.torchmdnet.tensor_normalize_curvature
-    result: Tensor = op(x.contiguous(), grad.contiguous(), other.contiguous())
+    values = (x.contiguous(), grad.contiguous(), other.contiguous())
+    result: Tensor = native.call("tensor_normalize_curvature", *values)
     return result
 
 

@@ -48,7 +48,7 @@ class _Environment(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, weight: Tensor, own: Tensor, other: Tensor, *edges: Tensor) -> Tensor:
         ctx.save_for_backward(y, weight, own, other, *edges)
-        result: Tensor = torch.ops.torchmdnet.tensor_environment(y, weight, own, other, *edges)
+        result: Tensor = native.call("tensor_environment", y, weight, own, other, *edges)
         return result
 
     @staticmethod
@@ -65,9 +65,7 @@ class _Gradient(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(grad, y, weight, own, other, *edges)
         ctx.set_materialize_grads(False)
-        result: tuple[Tensor, ...] = torch.ops.torchmdnet.tensor_environment_backward(
-            grad, y, weight, own, other, *edges
-        )
+        result: tuple[Tensor, ...] = native.call("tensor_environment_backward", grad, y, weight, own, other, *edges)
         return result
 
     @staticmethod

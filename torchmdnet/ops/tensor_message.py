@@ -15,7 +15,7 @@ from torch import Tensor
 
 from torchmdnet.graph import Graph
 from torchmdnet.ops import native
-from torchmdnet.ops.edge_message import edge_message
+from torchmdnet.ops.edge_message import edge_message_reference
 from torchmdnet.ops.scatter import scatter_sum
 from torchmdnet.ops.tensor_algebra import NUM_COMPONENTS, PART_SIZES
 
@@ -30,12 +30,15 @@ __all__ = [
 def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
     r"""Sum the neighbours' tensors: :math:`M_i^c = \sum_j w_{ij}^{p(c)} \odot X_j^c`. Differentiable to any order.
 
-    ``graph`` is one of :func:`torchmdnet.neighbors.neighbor_graph`: its edges come with their reverse.
+    ``graph`` is one of :func:`torchmdnet.neighbors.neighbor_graph`: its edges come with their reverse, without which
+    derivatives would be wrong.
 
     Shapes: weight: (P, 3, C) one row a distance, x: (9, N, C) -> (9, N, C).
 
     Raises:
         ValueError: shapes that do not go together.
+        RuntimeError: an edge without its reverse. A GPU is not waited for: there the derivative by the weight of that
+            pair is NaN.
     """
     num_pairs, num_atoms = graph.pair_distance.shape[0], graph.row_ptr.shape[0] - 1
     if x.ndim != 3 or x.shape[:2] != (NUM_COMPONENTS, num_atoms) or weight.shape != (num_pairs, 3, x.shape[2]):
@@ -45,15 +48,15 @@ def tensor_message(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
         )
     if not native.has_kernel("tensor_message", weight, x):
         return tensor_message_reference(weight, x, graph)
-    result: Tensor = torch.ops.torchmdnet.tensor_message(
-        weight.contiguous(), x.contiguous(), graph.sender, graph.row_ptr, graph.pair
+    result: Tensor = native.call(
+        "tensor_message", weight.contiguous(), x.contiguous(), graph.sender, graph.row_ptr, graph.pair
     )
     return result
 
 
 def tensor_message_reference(weight: Tensor, x: Tensor, graph: Graph) -> Tensor:
     """Do the same with PyTorch's own operations."""
-    return edge_message(weight.index_select(0, graph.pair), x, graph)
+    return edge_message_reference(weight.index_select(0, graph.pair), x, graph)
 
 
 def tensor_message_weight(x: Tensor, y: Tensor, graph: Graph) -> Tensor:
@@ -64,8 +67,8 @@ def tensor_message_weight(x: Tensor, y: Tensor, graph: Graph) -> Tensor:
     if not native.has_kernel("tensor_message_weight", x, y):
         return tensor_message_weight_reference(x, y, graph)
     rows = graph.pair_distance.detach()
-    result: Tensor = torch.ops.torchmdnet.tensor_message_weight(
-        x.contiguous(), y.contiguous(), graph.sender, graph.row_ptr, graph.pair, rows
+    result: Tensor = native.call(
+        "tensor_message_weight", x.contiguous(), y.contiguous(), graph.sender, graph.row_ptr, graph.pair, rows
     )
     return result
 
@@ -91,18 +94,18 @@ def _keep_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 def _message_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     weight, x, *edges = ctx.saved_tensors
     grad = grad.contiguous()
-    ops = torch.ops.torchmdnet
-    grad_weight = ops.tensor_message_weight(x, grad, *edges, weight.detach()) if ctx.needs_input_grad[0] else None
-    grad_x = ops.tensor_message(weight, grad, *edges) if ctx.needs_input_grad[1] else None
+    grad_weight = (
+        native.call("tensor_message_weight", x, grad, *edges, weight.detach()) if ctx.needs_input_grad[0] else None
+    )
+    grad_x = native.call("tensor_message", weight, grad, *edges) if ctx.needs_input_grad[1] else None
     return grad_weight, grad_x, None, None, None
 
 
 def _weight_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, y, *edges, _ = ctx.saved_tensors
     grad = grad.contiguous()
-    ops = torch.ops.torchmdnet
-    grad_x = ops.tensor_message(grad, y, *edges) if ctx.needs_input_grad[0] else None
-    grad_y = ops.tensor_message(grad, x, *edges) if ctx.needs_input_grad[1] else None
+    grad_x = native.call("tensor_message", grad, y, *edges) if ctx.needs_input_grad[0] else None
+    grad_y = native.call("tensor_message", grad, x, *edges) if ctx.needs_input_grad[1] else None
     return grad_x, grad_y, None, None, None, None
 
 

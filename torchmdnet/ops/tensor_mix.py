@@ -27,7 +27,7 @@ def tensor_mix(x: Tensor, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         ValueError: shapes that do not go together.
     """
     check_part_maps(x, maps)
-    result: tuple[Tensor, Tensor] = torch.ops.torchmdnet.tensor_mix(x.contiguous(), *maps)
+    result: tuple[Tensor, Tensor] = native.call("tensor_mix", x.contiguous(), *maps)
     return result
 
 
@@ -54,7 +54,7 @@ def _backward(ctx: Any, by_normal: Tensor | None, by_mixed: Tensor | None) -> tu
         results = gradients_of(tensor_mix_reference, [x, *maps], grads=[by_normal, by_mixed], needed=needed)
     if ctx.needs_input_grad[0]:
         grads = [torch.zeros_like(x) if grad is None else grad.contiguous() for grad in (by_normal, by_mixed)]
-        results[0] = torch.ops.torchmdnet.tensor_mix_backward(*grads, x, *maps)
+        results[0] = native.call("tensor_mix_backward", *grads, x, *maps)
     return tuple(results)
 
 

@@ -29,7 +29,7 @@ def tensor_scale(x: Tensor, scales: Tensor, maps: Sequence[Tensor]) -> Tensor:
     check_part_maps(x, maps)
     if scales.shape != (x.shape[1], 3, x.shape[2]):
         raise ValueError(f"want scales (N, 3, C) for x {tuple(x.shape)}, not {tuple(scales.shape)}")
-    result: Tensor = torch.ops.torchmdnet.tensor_scale(x.contiguous(), scales.contiguous(), *maps)
+    result: Tensor = native.call("tensor_scale", x.contiguous(), scales.contiguous(), *maps)
     return result
 
 
@@ -61,7 +61,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
         results = gradients_of(tensor_scale_reference, [x, scales, *maps], grads=[grad], needed=needed)
     if any(ctx.needs_input_grad[:2]):
         arguments = (grad.contiguous(), x, scales, *maps)
-        results[0], results[1] = torch.ops.torchmdnet.tensor_scale_backward(*arguments)
+        results[0], results[1] = native.call("tensor_scale_backward", *arguments)
     return tuple(results)
 
 

@@ -37,7 +37,7 @@ def tensor_update(
         shapes = ", ".join(str(tuple(array.shape)) for array in (x, y, message))
         raise ValueError(f"want x, y and message of one shape and kappa (N, 1), not {shapes} and {tuple(kappa.shape)}")
     tensors = (x.contiguous(), y.contiguous(), message.contiguous(), kappa.contiguous())
-    result: Tensor = torch.ops.torchmdnet.tensor_update(*tensors, *maps, both)
+    result: Tensor = native.call("tensor_update", *tensors, *maps, both)
     return result
 
 
@@ -92,7 +92,7 @@ def _backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
         needed = [False, False, *ctx.needs_input_grad[3:7]]
         results = gradients_of(functools.partial(_change, both=both), tensors, grads=[grad], needed=needed)
     if any(ctx.needs_input_grad[1:3]):
-        results[:2] = torch.ops.torchmdnet.tensor_update_backward(grad.contiguous(), *tensors, both)
+        results[:2] = native.call("tensor_update_backward", grad.contiguous(), *tensors, both)
     return (grad, *results, None)
 
 

@@ -49,9 +49,9 @@ def vector_exchange(
         RuntimeError: a gradient by the weights is asked for.
     """
     _check(x, v, received, vectors, maps)
-    arrays = (value.contiguous() for value in (x, v, received, vectors, *maps))
+    arrays = [value.contiguous() for value in (x, v, received, vectors, *maps)]
     keeps = torch.is_grad_enabled() and (torch.compiler.is_compiling() or x.shape[0] <= MOST_KEPT)
-    new_x, new_v, _, _ = torch.ops.torchmdnet.vector_exchange(*arrays, keeps)
+    new_x, new_v, _, _ = native.call("vector_exchange", *arrays, keeps)
     return new_x, new_v
 
 
@@ -59,19 +59,13 @@ def _check(x: Tensor, v: Tensor, received: Tensor, vectors: Tensor, maps: Exchan
     num_atoms, channels = x.shape
     matrix, transposed = (channels, 3 * channels), (3 * channels, channels)
     of_vectors = (num_atoms, 3, channels)
-    wanted = {
-        "v": (v, of_vectors),
-        "received": (received, (num_atoms, channels)),
-        "vectors": (vectors, of_vectors),
-        "map": (maps.map, matrix),
-        "transposed": (maps.transposed, transposed),
-        "bias": (maps.bias, (3 * channels,)),
-        "vector_map": (maps.vector_map, matrix),
-        "vector_transposed": (maps.vector_transposed, transposed),
-    }
-    for name, (value, shape) in wanted.items():
-        if value.shape != shape:
-            raise ValueError(f"want {name} {shape}, not {tuple(value.shape)}")
+    of_maps = (matrix, transposed, (3 * channels,), matrix, transposed)
+    wanted = [of_vectors, (num_atoms, channels), of_vectors, *of_maps]
+    given = [value.shape for value in (v, received, vectors, *maps)]
+    if given != wanted:
+        names = ("v", "received", "vectors", *ExchangeMaps._fields)
+        name, size, found = next(row for row in zip(names, wanted, given, strict=True) if row[1] != row[2])
+        raise ValueError(f"want {name} {size}, not {tuple(found)}")
 
 
 def _parts(v: Tensor, received: Tensor, maps: ExchangeMaps) -> tuple[Tensor, ...]:
@@ -115,7 +109,7 @@ def _backward(ctx: Any, grad_x: Tensor | None, grad_v: Tensor | None, *_: None) 
     v, received, *others = ctx.saved_tensors
     grad_x = torch.zeros_like(received) if grad_x is None else grad_x.contiguous()
     grad_v = torch.zeros_like(v) if grad_v is None else grad_v.contiguous()
-    by_v, by_received = torch.ops.torchmdnet.vector_exchange_backward(grad_x, grad_v, v, received, *others)
+    by_v, by_received = native.call("vector_exchange_backward", grad_x, grad_v, v, received, *others)
     return grad_x, by_v, by_received, grad_v, *[None] * 6
 
 

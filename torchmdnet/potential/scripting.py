@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from torchmdnet.potential.graph_memory import keep_less
 from torchmdnet.potential.traceable import NUM_ATOMS, NUM_SYSTEMS, TraceablePotential
 from torchmdnet.potential.tracing import script_graph, trace_any_size
 
@@ -66,11 +67,11 @@ class TracedFunction(nn.Module):
         def isolated(z: Tensor, pos: Tensor, batch: Tensor, *others: Any) -> list[Tensor]:
             return function(z, pos, batch, None, *others)
 
-        self.isolated = script_graph(trace_any_size(isolated, z, pos, z, *rest))
+        self.isolated = _scripted(isolated, z, pos, z, *rest)
         self.periodic = None
         if potential.takes_box:
             box = like.new_zeros(NUM_SYSTEMS, 3, 3)
-            self.periodic = script_graph(trace_any_size(function, z, pos, z, box, *rest))
+            self.periodic = _scripted(function, z, pos, z, box, *rest)
 
     def forward(self, x: Inputs) -> list[Tensor]:
         box = x.box  # TorchScript tells of local variables alone whether they are None
@@ -81,6 +82,13 @@ class TracedFunction(nn.Module):
         else:
             values = self.periodic(x.z, x.pos, x.batch, box, x.q, x.s, x.fields, x.num_systems)
         return values
+
+
+def _scripted(function: Callable[..., Any], *inputs: Any) -> torch.jit.ScriptModule:
+    """A function of tensors with any number of rows."""
+    graph = trace_any_size(function, *inputs)
+    keep_less(graph)
+    return script_graph(graph)
 
 
 class InputReader(nn.Module):

@@ -4,13 +4,16 @@ Letters in shapes: N atoms, B systems, F fields of ``extra_args``.
 """
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchmdnet.models.atom_filter import AtomFilter
 from torchmdnet.neighbors import DefaultBox, use_skin, use_static_shapes
+from torchmdnet.nn.frozen_attention import FrozenAttention
+from torchmdnet.nn.tabulated_layer import TabulatedLayer
 from torchmdnet.outputs.weighted_coulomb import ScalarPlusWeightedCoulomb
 
 __all__ = ["NUM_ATOMS", "NUM_SYSTEMS", "TraceablePotential"]
@@ -29,7 +32,8 @@ class TraceablePotential:
     """
 
     def __init__(self, model: Any) -> None:
-        model = copy.deepcopy(model).eval().requires_grad_(False)
+        shared = {id(constant): constant for constant in _constants(model)}
+        model = copy.deepcopy(model, shared).eval().requires_grad_(False)
         use_skin(model, skin=0.0)
         use_static_shapes(model, enabled=False)
         for module in model.modules():
@@ -86,3 +90,12 @@ class TraceablePotential:
         # The method of the class: the model may have been given compiled code in its place.
         y: Tensor = type(self.model)._evaluate(self.model, system, extra_args, second_derivatives=False)[0]
         return y
+
+
+def _constants(model: nn.Module) -> Iterator[Tensor]:
+    """What a model makes anew where its weights change, and never writes to: copies of the model may share it."""
+    for module in model.modules():
+        if isinstance(module, TabulatedLayer) and module.table is not None:
+            yield module.table
+        if isinstance(module, FrozenAttention):
+            yield from module.buffers()
