@@ -31,7 +31,7 @@ LAUNCHES = {
     "neighbor_pairs": 2,
     "edge_message_transpose": 3,
     "tensor_environment_backward": 6,
-    "tensor_message_weight": 4,
+    "tensor_message_weight": 6,
     "table_message_backward": 3,
     "table_environment_backward": 3,
     "table_attention_backward": 3,

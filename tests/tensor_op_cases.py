@@ -1,5 +1,6 @@
 """Arguments of the ops on tensors and jets, for their kernels on the CPU, on threads of it and on a GPU."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -85,3 +86,15 @@ def results(ops: Any, calls: Calls) -> dict[str, list[Tensor]]:
         values = [getattr(ops, name)(*arguments) for arguments in lists]
         found[name] = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
     return found
+
+
+def message_derivatives(
+    op: Callable[[Tensor, Tensor, Graph], Tensor], weight: Tensor, x: Tensor, graph: Graph
+) -> tuple[Tensor, ...]:
+    """Gradients by weight and x of a number made of first, second and third derivatives of messages."""
+    inputs = (weight.clone().requires_grad_(), x.clone().requires_grad_())
+    value = op(inputs[0].sin(), inputs[1].cos(), graph).sin().sum()
+    for _ in range(3):
+        first, second = torch.autograd.grad(value, inputs, create_graph=True)
+        value = first.square().sum() + second.sin().sum()
+    return torch.autograd.grad(value, inputs)

@@ -18,8 +18,9 @@
 #include "../lanes.h"
 #include "../tensor_input.h"
 #include "../torch_abi.h"
+#include "message_sums.h"
+#include "parallel_chunks.h"
 #include "reverse_edges.h"
-#include "table_columns.h"
 
 namespace torchmdnet {
 namespace {
@@ -29,33 +30,6 @@ struct WeightRows {
   const int32_t* reverse;
   TMD_INLINE int64_t operator()(int64_t e) const { return reverse ? reverse[e] : e; }
 };
-
-template <class T, int W>
-TMD_INLINE void message_lanes(const T* weight, const T* x, const Edges& edges, WeightRows row, int64_t C, int64_t i,
-                              int64_t channel, T* out) {
-  const int64_t plane = edges.num_atoms * C;
-  Lanes<T, W> sum[kComponents] = {};
-  for (int64_t e = edges.row_ptr[i]; e < edges.row_ptr[i + 1]; ++e) {
-    const T* w = weight + row(e) * (kParts * C) + channel;
-    const T* from = x + edges.sender[e] * C + channel;
-    Lanes<T, W> factor[kParts], value;
-    for (int k = 0; k < kParts; ++k) factor[k].load(w + k * C);
-    for (int c = 0; c < kComponents; ++c) {
-      value.load(from + c * plane);
-      sum[c].v += factor[kPart[c]].v * value.v;
-    }
-  }
-  for (int c = 0; c < kComponents; ++c) sum[c].store(out + c * plane + i * C + channel);
-}
-
-template <class T>
-TMD_INLINE void message_rows(const T* weight, const T* x, const Edges& edges, WeightRows row, int64_t C, int64_t begin,
-                             int64_t end, T* out) {
-  for (int64_t i = begin; i < end; ++i)
-    for_lanes<T>(0, C, [&](auto width, int64_t channel) TMD_BODY {
-      message_lanes<T, decltype(width)::value>(weight, x, edges, row, C, i, channel, out);
-    });
-}
 
 template <class T, int W>
 TMD_INLINE void weight_lanes(const T* x, const T* y, const Edges& edges, int64_t C, int64_t i, int64_t channel,
@@ -83,22 +57,13 @@ TMD_INLINE void weight_rows(const T* x, const T* y, const Edges& edges, int64_t 
 }
 
 template <class T>
-void message_cpu(const Tensor& weight, const Tensor& x, const Edges& edges, WeightRows row, const Tensor& out) {
-  const T *w = weight.data<T>(), *from = x.data<T>();
-  T* to = out.mutable_data<T>();
-  const int64_t C = x.size(2);
-  parallel_for(edges.num_atoms, edges.atoms_per_task(C),
-               [&](int64_t begin, int64_t end) { run<message_rows<T>>(w, from, edges, row, C, begin, end, to); });
-}
-
-template <class T>
 void weight_cpu(const Tensor& x, const Tensor& y, const Edges& edges, const Tensor& out) {
   const T *a = x.data<T>(), *b = y.data<T>();
   T* to = out.mutable_data<T>();
   const int64_t C = x.size(2), row = kParts * C;
   std::fill(to + edges.row_ptr[edges.num_atoms] * row, to + edges.num_edges * row, T(0));
-  parallel_for(edges.num_atoms, edges.atoms_per_task(C),
-               [&](int64_t begin, int64_t end) { run<weight_rows<T>>(a, b, edges, C, begin, end, to); });
+  parallel_chunks(edges.num_atoms, edges.atoms_per_task(C),
+                  [&](int64_t begin, int64_t end) { run<weight_rows<T>>(a, b, edges, C, begin, end, to); });
 }
 
 // How many pairs there are is not said; each has an edge, so that their numbers are below the number of edges.
@@ -114,7 +79,7 @@ void message_or_transpose(StableIValue* stack, bool is_transpose) {
   if (is_transpose) reverse = reverse_edges(edges);
   const WeightRows row{is_transpose ? reverse.data() : nullptr};
   Tensor out = x.empty_like({kComponents, x.size(1), x.size(2)});
-  for_type(x, [&](auto type) { message_cpu<decltype(type)>(weight, x, edges, row, out); });
+  for_type(x, [&](auto type) { sum_messages<decltype(type)>(weight, x, edges, row, out); });
   stack[0] = out.release();
 }
 

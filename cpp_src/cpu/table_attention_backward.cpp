@@ -226,7 +226,8 @@ void backward_cpu(const AttentionInput<T>& in, AttentionGradients<T> to, T* to_s
   std::fill(to.direction + num_filled * kAxes, to.direction + in.edges.num_edges * kAxes, T(0));
   Scratch<T> of_edges(in.edges.num_edges);
   to.slope = of_edges.data();
-  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels), [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
+  parallel_chunks(in.edges.num_atoms, in.edges.atoms_per_task(in.channels),
+                  [&](int64_t begin, int64_t end) { run<backward_rows<T>>(in, begin, end, to); });
   sum_of_pairs(in.edges, of_edges.data(), to_s);
 }
 

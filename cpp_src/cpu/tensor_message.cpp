@@ -18,6 +18,7 @@
 #include "../lanes.h"
 #include "../tensor_input.h"
 #include "../torch_abi.h"
+#include "message_sums.h"
 #include "parallel_chunks.h"
 
 namespace torchmdnet {
@@ -54,34 +55,11 @@ Edges check_full_edges(const Tensor& sender, const Tensor& row_ptr, const Tensor
   return edges;
 }
 
-template <class T, int W>
-TMD_INLINE void message_lanes(const T* weight, const T* x, const Edges& edges, int64_t C, int64_t i,
-                              int64_t channel, T* out) {
-  const int64_t plane = edges.num_atoms * C;
-  Lanes<T, W> sum[kComponents] = {};
-  for (int64_t e = edges.row_ptr[i]; e < edges.row_ptr[i + 1]; ++e) {
-    const T* w = weight + edges.pair[e] * (kParts * C) + channel;
-    const T* from = x + edges.sender[e] * C + channel;
-    Lanes<T, W> factor[kParts], value;
-    for (int k = 0; k < kParts; ++k) factor[k].load(w + k * C);
-    for (int c = 0; c < kComponents; ++c) {
-      value.load(from + c * plane);
-      sum[c].v += factor[kPart[c]].v * value.v;
-    }
-  }
-  for (int c = 0; c < kComponents; ++c) sum[c].store(out + c * plane + i * C + channel);
-}
-
-template <class T>
-TMD_INLINE void message_rows(const T* weight, const T* x, const Edges& edges, int64_t C, int64_t begin, int64_t end,
-                             T* out) {
-  constexpr int W = 64 / sizeof(T);
-  for (int64_t i = begin; i < end; ++i) {
-    int64_t channel = 0;
-    for (; channel + W <= C; channel += W) message_lanes<T, W>(weight, x, edges, C, i, channel, out);
-    for (; channel < C; ++channel) message_lanes<T, 1>(weight, x, edges, C, i, channel, out);
-  }
-}
+// The weights of an edge are those of its pair.
+struct PairRows {
+  const int32_t* pair;
+  TMD_INLINE int64_t operator()(int64_t e) const { return pair[e]; }
+};
 
 // Adds x_j y_i to the pair's row, and with `both` the reverse edge's x_i y_j.
 template <class T, int W, bool both>
@@ -132,22 +110,13 @@ TMD_INLINE void weight_self(const T* x, const T* y, const Edges& edges, int64_t 
 }
 
 template <class T>
-void message_cpu(const Tensor& weight, const Tensor& x, const Edges& edges, const Tensor& out) {
-  const T *w = weight.data<T>(), *from = x.data<T>();
-  T* to = out.mutable_data<T>();
-  const int64_t C = x.size(2);
-  parallel_chunks(edges.num_atoms, edges.atoms_per_task(C),
-               [&](int64_t begin, int64_t end) { run<message_rows<T>>(w, from, edges, C, begin, end, to); });
-}
-
-template <class T>
 void weight_cpu(const Tensor& x, const Tensor& y, const Edges& edges, const Tensor& out) {
   const T *a = x.data<T>(), *b = y.data<T>();
   T* to = out.mutable_data<T>();
   const int64_t C = x.size(2);
   std::fill_n(to, edges.num_pairs * kParts * C, T(0));
   parallel_chunks(edges.num_atoms, edges.atoms_per_task(C),
-               [&](int64_t begin, int64_t end) { run<weight_rows<T>>(a, b, edges, C, begin, end, to); });
+                  [&](int64_t begin, int64_t end) { run<weight_rows<T>>(a, b, edges, C, begin, end, to); });
   constexpr int64_t lanes = 64 / sizeof(T);
   const int64_t blocks = (C + lanes - 1) / lanes;
   const int64_t blocks_per_task = kGrainValues / (kComponents * lanes * (edges.num_atoms + 1)) + 1;
@@ -163,7 +132,7 @@ void tensor_message(StableIValue* stack, uint64_t, uint64_t) {
   check_message_arrays(weight, x);
   const Edges edges = check_full_edges(sender, row_ptr, pair, x.size(1), weight.size(0));
   Tensor out = x.empty_like({kComponents, x.size(1), x.size(2)});
-  for_type(x, [&](auto type) { message_cpu<decltype(type)>(weight, x, edges, out); });
+  for_type(x, [&](auto type) { sum_messages<decltype(type)>(weight, x, edges, PairRows{edges.pair}, out); });
   stack[0] = out.release();
 }
 

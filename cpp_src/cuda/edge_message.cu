@@ -30,7 +30,7 @@ void edge_message_cuda(StableIValue* stack, uint64_t, uint64_t) {
     const T *w = weight.data<T>(), *from = x.data<T>();
     T* to = out.mutable_data<T>();
     for_packs<T>(edges.channels, {w, from, to}, [&](auto width) {
-      edge_message<width.value>(edges, w, from, to, device.stream());
+      sum_messages<false, width.value>(edges, w, from, to, device.stream());
     });
   });
   stack[0] = out.release();
@@ -56,7 +56,7 @@ void edge_message_transpose_cuda(StableIValue* stack, uint64_t, uint64_t) {
     const T *w = weight.data<T>(), *from = y.data<T>();
     T* to = out.mutable_data<T>();
     for_packs<T>(edges.channels, {w, from, to}, [&](auto width) {
-      edge_message<width.value>(edges, w, from, to, device.stream());
+      sum_messages<false, width.value>(edges, w, from, to, device.stream());
     });
   });
   stack[0] = out.release();

@@ -42,9 +42,9 @@ void pair_vectors_cuda(StableIValue* stack, uint64_t, uint64_t) {
 
 // pair_vectors_transpose(grad, batch, sender, shift, row_ptr, num_systems, with_box) -> (pos, box)
 //
-// One launch for few atoms, else four, a warp for one row or a few, on the current stream, without synchronisation. Deterministic: an atom
-// adds up its own row in a fixed order, and what it sent by atomics on integers (FixedPoint). Reads gradients three
-// times and indices twice, side by side, and does four atomics an edge.
+// One launch for few atoms, else four, a warp for one row or a few, on the current stream, without synchronisation.
+// Deterministic: an atom adds up its own row in a fixed order, and what it sent by atomics on integers (FixedPoint).
+// Reads gradients three times and indices twice, side by side, and does four atomics an edge.
 void pair_vectors_transpose_cuda(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor grad(stack[0]), batch(stack[1]), sender(stack[2]), shift(stack[3]), row_ptr(stack[4]);
   const int64_t num_systems = argument<int64_t>(stack[5]), num_atoms = row_ptr.size(0) - 1;

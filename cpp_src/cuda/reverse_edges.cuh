@@ -17,7 +17,7 @@ inline int64_t lay_out_reverses(const GraphEdges& d, int32_t*& listed, char* bas
 }
 
 // A warp a row, a lane an edge.
-__global__ void list_reverses_kernel(GraphEdges d, int32_t* listed) {
+static __global__ void list_reverses_kernel(GraphEdges d, int32_t* listed) {
   for (int64_t i = grid_thread() / kWarp; i < d.num_atoms; i += grid_threads() / kWarp) {
     for (int64_t e = d.row_ptr[i] + lane_of_thread(); e < d.row_ptr[i + 1]; e += kWarp) {
       const int32_t sender = d.sender[e], pair = d.pair[e];

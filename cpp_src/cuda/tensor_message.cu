@@ -22,7 +22,7 @@ void tensor_message_cuda(StableIValue* stack, uint64_t, uint64_t) {
     const T *w = weight.data<T>(), *from = x.data<T>();
     T* to = out.mutable_data<T>();
     for_packs<T>(edges.channels, {w, from, to}, [&](auto width) {
-      tensor_message<width.value>(edges, w, from, to, device.stream());
+      sum_messages<true, width.value>(edges, w, from, to, device.stream());
     });
   });
   stack[0] = out.release();
@@ -32,8 +32,9 @@ void tensor_message_cuda(StableIValue* stack, uint64_t, uint64_t) {
 //
 // Every edge must have its reverse in the list, of the same pair, as in any graph of neighbour_graph; without it the
 // pair's row is NaN. Two clears and four launches, a warp, or four if atoms are few, for up to 128 channels of an atom,
-// on the current stream, without synchronisation; deterministic, without atomics (see pair_rows.cuh). Reads 18 C numbers for every
-// other edge and 18 C, or 36 C where the list has edges from atoms to themselves, an atom, and writes 3 C a pair twice.
+// on the current stream, without synchronisation; deterministic, without atomics (see pair_rows.cuh). Reads 18 C numbers
+// for every other edge and 18 C, or 36 C where the list has edges from atoms to themselves, an atom, and writes 3 C a
+// pair twice.
 void tensor_message_weight_cuda(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor x(stack[0]), y(stack[1]), sender(stack[2]), row_ptr(stack[3]), pair(stack[4]), rows(stack[5]);
   check_weight_arrays(x, y, rows);

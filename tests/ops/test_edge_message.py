@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from padded_graphs import padded
+from tensor_op_cases import message_derivatives
 from torch import Tensor
 
 from torchmdnet.graph import Graph, System
@@ -92,16 +93,8 @@ def test_has_right_first_and_second_derivatives() -> None:
 
 def test_third_derivatives_equal_those_of_the_reference() -> None:
     weight, x, graph = make(num_atoms=3, channels=2, cutoff=2.0)
-    results = []
-    for op in (edge_message, edge_message_reference):
-        w, y = weight.clone().requires_grad_(), x.clone().requires_grad_()
-        value = op(w.sin(), y.cos(), graph).sin().sum()
-        for _ in range(3):
-            first, second = torch.autograd.grad(value, (w, y), create_graph=True)
-            value = first.square().sum() + second.sin().sum()
-        results.append(torch.autograd.grad(value, (w, y)))
-    for ours, reference in zip(*results, strict=True):
-        torch.testing.assert_close(ours, reference)
+    ours, reference = (message_derivatives(op, weight, x, graph) for op in (edge_message, edge_message_reference))
+    torch.testing.assert_close(ours, reference)
 
 
 @needs_native

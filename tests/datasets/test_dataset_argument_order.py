@@ -8,12 +8,13 @@ from torchmdnet.datasets import DATASETS
 
 COMMON = "root transform pre_transform pre_filter"
 FILTERED = "transform pre_transform pre_filter"
-ANI = ["ANI1", "ANI1X", "ANI1CCX", "ANI2X", "COMP6v1", "COMP6v2"]
+ANI = ["ANI1", "ANI1CCX", "COMP6v1"]
 ANI += ["ANIMD", "DrugBank", "GDB07to09", "GDB10to13", "Tripeptides", "S66X8"]
 DOMAINS = "numAtoms numNoHAtoms numResidues temperatures skip_frames pdb_list min_gyration_radius max_gyration_radius"
 
 ORDERS = {
     **dict.fromkeys(ANI, COMMON),
+    **dict.fromkeys(["ANI1X", "ANI2X", "COMP6v2"], f"{COMMON} properties"),
     "QM9": "root transform label",
     "QM9q": f"{COMMON} paths",
     "MD17": f"root molecules train {FILTERED}",
@@ -22,7 +23,7 @@ ORDERS = {
     "MACEOFF": f"{COMMON} version max_gradient",
     "Ace": f"{COMMON} paths max_gradient subsample_molecules",
     "AceHF": "root paths split max_gradient",
-    "GenentechTorsions": COMMON,
+    "GenentechTorsions": f"{COMMON} paths theory energy_field",
     "WaterBox": "root transform pre_transform",
     "MDCATH": f"{COMMON} source_file file_basename {DOMAINS} alpha_beta_coil solid_ss numFrames",
     "HDF5": "filename dataset_preload_limit",
