@@ -43,7 +43,7 @@ NAMES = {
     "torchmdnet.models.torchmd_t": "TorchMD_T",
     "torchmdnet.models.utils": (
         "OptimizedDistance CosineCutoff ExpNormalSmearing GaussianSmearing rbf_class_mapping act_class_mapping "
-        "ShiftedSoftplus Swish GLU SwiGLU MLP NeighborEmbedding GatedEquivariantBlock scatter"
+        "ShiftedSoftplus Swish GLU SwiGLU MLP NeighborEmbedding GatedEquivariantBlock scatter RepulsionZBL"
     ),
     "torchmdnet.models.wrappers": "AtomFilter",
     "torchmdnet.module": "LNNP",
@@ -55,7 +55,7 @@ NAMES = {
     "torchmdnet.priors.d2": "D2",
     "torchmdnet.priors.zbl": "ZBL",
     "torchmdnet.scripts.train": "main",
-    "torchmdnet.utils": "write_as_hdf5",
+    "torchmdnet.utils": "write_as_hdf5 make_splits train_val_test_split number save_argparse",
 }
 
 

@@ -77,6 +77,16 @@ class TestDataset:
         assert len(set(names)) == len(names)
         assert all(", frame " in name for name in names)
 
+    def test_some_frames_are_a_data_set_of_the_same_class(self, opened: StoredDataset) -> None:
+        part = opened[::-1][:2]
+        assert type(part) is type(opened)
+        assert len(part) == len(part.num_atoms) == 2
+        for index in range(2):
+            whole = opened[-1 - index]
+            assert part.frame_name(index) == opened.frame_name(len(opened) - 1 - index)
+            for field in set(whole.keys()) - {"frame"}:
+                assert str(part[index][field]) == str(whole[field])
+
     def test_works_after_pickling(self, opened: StoredDataset) -> None:
         copy = pickle.loads(pickle.dumps(opened))
         assert len(pickle.dumps(opened)) < 4000

@@ -2,6 +2,7 @@
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import torch
 from ani_spice_files import ANI_ELEMENTS, ani1x_group, ani_group, size_group, write_groups
 from torch_geometric.data import Batch
 
-from torchmdnet.datasets import ANI1, ANI1CCX, ANI1X, ANI2X, DatasetError, ExtXYZ, StoredDataset
-from torchmdnet.datasets.ani_dataset import AniDataset
+from torchmdnet.datasets import ANI1, ANI1CCX, ANI1X, ANI2X, COMP6v2, DatasetError, ExtXYZ, StoredDataset
+from torchmdnet.datasets.ani_dataset import AniDataset, AniForces
 from torchmdnet.units import HARTREE_IN_EV
 
 
@@ -119,6 +120,47 @@ def test_ani2x_has_forces_as_in_the_file(tmp_path: Path) -> None:
     assert dataset.num_atoms.tolist() == [3, 3, 12, 12]
     assert dataset[2].z.tolist() == groups["012"]["species"][0].tolist()
     assert np.allclose(dataset[2].neg_dy, groups["012"]["forces"][0] * HARTREE_IN_EV)
+
+
+def write_set(name: str, root: Path) -> type[AniForces]:
+    """Four waters, of which the second has no forces where the set may lack them."""
+    group = ani1x_group([8, 1, 1], 4)
+    group["wb97x_dz.forces"][1] = np.nan
+    cls = {"ANI1X": ANI1X, "ANI2X": ANI2X, "COMP6v2": COMP6v2}[name]
+    groups = {"water": group} if name == "ANI1X" else {"003": size_group(3, 4)}
+    write_groups(root / "raw" / cls.files[0].name, groups)
+    return cls
+
+
+@pytest.mark.parametrize("name", ["ANI1X", "ANI2X", "COMP6v2"])
+def test_chosen_properties_leave_the_frames_alone(tmp_path: Path, name: str) -> None:
+    cls = write_set(name, tmp_path)
+    whole = cls(tmp_path)
+    energies, forces = cls(tmp_path, properties=("y",)), cls(tmp_path, properties="neg_dy")
+    assert energies.fields == ("z", "pos", "y")
+    assert forces.fields == ("z", "pos", "neg_dy")
+    assert torch.equal(energies.energies(), whole.energies())
+    for index in range(len(whole)):
+        assert energies.frame_name(index) == forces.frame_name(index) == whole.frame_name(index)
+        assert torch.equal(forces[index].neg_dy, whole[index].neg_dy)
+    assert cls(tmp_path, properties=["neg_dy", "y"])._store.folder == whole._store.folder
+
+
+@pytest.mark.parametrize(
+    ("properties", "error", "message"),
+    [
+        (("y", "neg_dyy"), ValueError, r"^ANI1X: properties: 'neg_dyy' is none of y, neg_dy; did you mean 'neg_dy'\?$"),
+        (["q"], ValueError, "^ANI1X: properties: 'q' is none of y, neg_dy$"),
+        ([], ValueError, "^ANI1X: properties is empty; name at least one of y, neg_dy$"),
+        (1, TypeError, "^ANI1X: properties is 1; a list out of y, neg_dy was expected$"),
+        ([1], TypeError, r"^ANI1X: properties is \[1\]; a list out of y, neg_dy was expected$"),
+    ],
+)
+def test_properties_that_are_none_are_told_before_anything_is_fetched(
+    tmp_path: Path, properties: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        ANI1X(tmp_path / "empty", properties=properties)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,23 @@ def test_the_energy_can_be_another_item(tmp_path: Path) -> None:
     assert kcal_per_mol(GenentechTorsions(tmp_path, energy_field="Energy")) == [-7]
 
 
+def test_files_of_ones_own_are_read_in_place(tmp_path: Path) -> None:
+    for name, energies in (("b.sdf", ("3",)), ("a.sdf", ("1", "2"))):
+        records = [sdf_record(WATER_SDF, title="scan", items={"deltaE": energy}) for energy in energies]
+        (tmp_path / name).write_text("".join(records))
+    root = tmp_path / "stores"
+    assert kcal_per_mol(GenentechTorsions(root, paths=[tmp_path / "b.sdf", tmp_path / "a.sdf"])) == [3, 1, 2]
+    assert kcal_per_mol(GenentechTorsions(root, paths=tmp_path)) == [1, 2, 3]
+    assert GenentechTorsions(root, paths=str(tmp_path / "b.sdf")).frame_name(0) == "b.sdf, frame 0"
+    with pytest.raises(FileNotFoundError, match=r"^paths: there is no file .*c\.sdf"):
+        GenentechTorsions(root, paths=tmp_path / "c.sdf")
+
+
+def test_a_missing_root_is_told() -> None:
+    with pytest.raises(ValueError, match="GenentechTorsions: dataset_root is missing"):
+        GenentechTorsions()
+
+
 @pytest.mark.parametrize(
     ("items", "message"),
     [

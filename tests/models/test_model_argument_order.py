@@ -20,7 +20,7 @@ ORDERS = {
     TorchMD_T: f"hidden_channels {RADIAL} {ATTENTION} {RANGE} dtype box_vecs",
     TorchMD_ET: f"hidden_channels {RADIAL} {ATTENTION} {RANGE} box_vecs vector_cutoff dtype",
     TensorNet: f"hidden_channels {TENSOR} dtype box_vecs",
-    TensorNet2: f"hidden_channels q_dim {TENSOR} dtype box_vecs",
+    TensorNet2: f"hidden_channels q_dim {TENSOR} dtype box_vecs output_charges repulsion",
 }
 
 

@@ -8,6 +8,7 @@ from small_models import small_model, two_molecules
 
 from torchmdnet.graph import System
 from torchmdnet.models import use_radial_tables
+from torchmdnet.models.atom_filter import AtomFilter
 from torchmdnet.models.tensornet import TensorNet
 from torchmdnet.models.tensornet2 import TensorNet2
 
@@ -129,3 +130,47 @@ def test_starts_with_xavier_weights_where_charges_are_predicted() -> None:
 def test_a_negative_number_of_charges_is_refused() -> None:
     with pytest.raises(ValueError, match="q_dim must be at least 0; got -1"):
         TensorNet2(H, q_dim=-1)
+
+
+@pytest.mark.parametrize("num_layers", [0, 2])
+def test_a_call_appends_the_charges_if_asked_for(num_layers: int) -> None:
+    z, pos, batch = two_molecules()
+    plain, changed = (model(num_layers=num_layers, output_charges=is_asked) for is_asked in (False, True))
+    features = plain.represent(system())
+    assert features.charges is not None
+    x = changed(z, pos, batch, q=Q)[0]
+    assert x.shape == (8, H + (num_layers + 1) * K)
+    torch.testing.assert_close(x[:, :H], plain(z, pos, batch, q=Q)[0], rtol=0, atol=0)
+    for layer in range(num_layers + 1):
+        own = x[:, H + layer * K : H + (layer + 1) * K]
+        torch.testing.assert_close(own, features.charges[:, layer], rtol=0, atol=0)
+
+
+def test_a_model_without_charges_has_none_to_append() -> None:
+    z, pos, batch = two_molecules()
+    assert model(q_dim=0, output_charges=True)(z, pos, batch)[0].shape == (8, H)
+
+
+def test_atoms_left_out_have_no_charges_either() -> None:
+    z, pos, batch = two_molecules()
+    whole = model(output_charges=True)
+    filtered = AtomFilter(whole, 1)(z, pos, batch, q=Q)[0]
+    torch.testing.assert_close(filtered, whole(z, pos, batch, q=Q)[0][z > 1], rtol=0, atol=0)
+
+
+def test_heads_read_the_charges_in_any_case() -> None:
+    z, pos, batch = two_molecules()
+    plain, changed = (
+        small_model("tensornet2", output_model="ScalarPlusWeightedCoulomb", q_dim=K, output_charges=is_asked)
+        for is_asked in (False, True)
+    )
+    changed.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(changed(z, pos, batch, q=Q), plain(z, pos, batch, q=Q), rtol=0, atol=0)
+    assert changed.representation_model.output_charges
+
+
+def test_a_charge_without_effect_says_how_to_have_one() -> None:
+    z, pos, batch = two_molecules()
+    message = r"^TensorNet2 ignores the charges q; models that use them: tensornet, tensornet2 with q_dim >= 1$"
+    with pytest.warns(UserWarning, match=message):
+        small_model("tensornet2", q_dim=0)(z, pos, batch, q=Q)

@@ -10,7 +10,7 @@ from ase.data import covalent_radii
 from small_models import small_model, two_molecules
 from torch import Tensor
 
-from torchmdnet.nn.screened_repulsion import ScreenedRepulsion, polynomial_envelope, universal_screening
+from torchmdnet.nn.screened_repulsion import RepulsionZBL, ScreenedRepulsion, polynomial_envelope, universal_screening
 from torchmdnet.potential import TorchMD_Net
 
 
@@ -109,3 +109,36 @@ def test_screening_and_envelope_start_at_one() -> None:
 def test_a_head_that_is_no_energy_is_refused() -> None:
     with pytest.raises(ValueError, match="DipoleMoment is no energy, which the repulsion of TensorNet2 adds to"):
         small_model("tensornet2", repulsion=True, output_model="DipoleMoment", derivative=False)
+
+
+THERE = [10.129817156894934, 0.20344953949176545, 0.0]
+"""What TorchMD-NET 3.1.0 gives oxygen, hydrogen and carbon for the pairs below, frozen; its tables are float32."""
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-6), (torch.float32, 3e-6)])
+def test_a_list_of_pairs_has_the_energies_of_torchmd_net(dtype: torch.dtype, rtol: float) -> None:
+    z, pairs = torch.tensor([8, 1, 6]), torch.tensor([[0, 0, 1, 2], [1, 2, 1, 2]])
+    energy = RepulsionZBL()(z, pairs, torch.tensor([0.5, 0.6, 0.5, 0.0], dtype=dtype))
+    assert energy.dtype == dtype
+    torch.testing.assert_close(energy, torch.tensor(THERE, dtype=dtype), rtol=rtol, atol=0)
+    half = [(pair_energy(8, 1, 0.5) + pair_energy(8, 6, 0.6)) / 2, pair_energy(1, 1, 0.5) / 2, 0]
+    np.testing.assert_allclose(energy.numpy(), half, rtol=rtol)
+
+
+def test_a_list_of_pairs_has_first_and_second_derivatives() -> None:
+    z, pairs = torch.tensor([8, 1, 6]), torch.tensor([[0, 0, 1], [1, 2, 2]])
+    distance = torch.tensor([0.5, 0.6, 1.0], dtype=torch.float64, requires_grad=True)
+    model = RepulsionZBL()
+    assert torch.autograd.gradcheck(lambda d: model(z, pairs, d), distance)
+    assert torch.autograd.gradgradcheck(lambda d: model(z, pairs, d), distance)
+
+
+def test_no_pairs_and_no_atoms_have_no_energy() -> None:
+    none = torch.zeros(2, 0, dtype=torch.long)
+    assert RepulsionZBL()(torch.tensor([8, 1]), none, torch.zeros(0)).tolist() == [0, 0]
+    assert RepulsionZBL()(torch.zeros(0, dtype=torch.long), none, torch.zeros(0)).shape == (0,)
+
+
+def test_the_tables_are_those_of_torchmd_net() -> None:
+    shapes = {name: tuple(table.shape) for name, table in RepulsionZBL().state_dict().items()}
+    assert shapes == {"z_pow": (87,), "z_outer": (87, 87), "cutoff_ab": (87, 87)}

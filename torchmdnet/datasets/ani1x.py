@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torchmdnet.datasets.ani_atomref import ANI1X_ATOMREF
-from torchmdnet.datasets.ani_dataset import AniDataset
+from torchmdnet.datasets.ani_dataset import AniForces
 from torchmdnet.datasets.ani_layout import AniLayout
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.published import PublishedFile
@@ -13,11 +13,11 @@ from torchmdnet.datasets.selection import with_labels
 __all__ = ["ANI1X"]
 
 
-class ANI1X(AniDataset):
+class ANI1X(AniForces):
     """ANI-1x: H, C, N, O; up to 63 atoms; ωB97X/6-31G(d). Samples have y and neg_dy.
 
     The file is ``raw/ani1x-release.h5``. Frames for which an energy or a force was not computed are left out.
-    Arguments as of :class:`~torchmdnet.datasets.ani_dataset.AniDataset`.
+    Arguments as of :class:`~torchmdnet.datasets.ani_dataset.AniForces`.
 
     Smith et al., Sci. Data 7, 134 (2020), https://doi.org/10.1038/s41597-020-0473-z.
     """

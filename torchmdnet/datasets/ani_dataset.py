@@ -9,8 +9,11 @@ from torch_geometric.data import Data
 from torchmdnet.datasets.ani_layout import AniLayout, read_ani
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.published import PublishedDataset, PublishedFile
+from torchmdnet.datasets.selection import check_properties, only_labels
 
-__all__ = ["AniDataset"]
+__all__ = ["AniDataset", "AniForces"]
+
+LABELS = ("y", "neg_dy")
 
 
 class AniDataset(PublishedDataset):
@@ -32,6 +35,8 @@ class AniDataset(PublishedDataset):
     """Names of the arrays in these files."""
     atomref: ClassVar[Mapping[int, float]]
     """Energy of the isolated atom (eV) by atomic number."""
+    labels: Sequence[str] = LABELS
+    """Which of the files' labels the samples have."""
 
     def __init__(
         self,
@@ -43,7 +48,8 @@ class AniDataset(PublishedDataset):
         super().__init__(
             root,
             self.files,
-            self.read,
+            lambda paths: only_labels(self.read(paths), self.labels),
+            arguments={} if self.labels == LABELS else {"properties": list(self.labels)},
             atomref=self.atomref,
             transform=transform,
             pre_transform=pre_transform,
@@ -54,3 +60,29 @@ class AniDataset(PublishedDataset):
     def read(cls, paths: Sequence[Path]) -> Iterator[Frames]:
         """Blocks of frames of the files."""
         return read_ani(paths, cls.layout)
+
+
+class AniForces(AniDataset):
+    """A data set of the ANI family that has forces, and can be had with energies or forces alone.
+
+    Args:
+        root, transform, pre_transform, pre_filter: as of :class:`AniDataset`.
+        properties: which of y and neg_dy the samples have; the frames are the same ones, so that splits fit.
+
+    Raises:
+        ValueError: ``properties`` names nothing, or something else.
+        TypeError: ``properties`` is no list of names.
+        FileNotFoundError: a file is not there and cannot be fetched.
+        DatasetError: a file has faults.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        pre_filter: Callable[[Data], bool] | None = None,
+        properties: str | Sequence[str] = LABELS,
+    ) -> None:
+        self.labels = check_properties(type(self).__name__, properties, LABELS)
+        super().__init__(root, transform, pre_transform, pre_filter)

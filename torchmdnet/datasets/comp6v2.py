@@ -10,7 +10,7 @@ class COMP6v2(ANI2X):
     """COMP6 v2: H, C, N, O, F, S, Cl; up to 312 atoms; ωB97X/6-31G(d). Samples have y and neg_dy.
 
     The file is ``raw/comp6v2_final_h5/COMP6v2_wB97X-631Gd.h5``, in the layout of ANI-2x: unlike those of COMP6 v1, its
-    forces are forces. Arguments as of :class:`~torchmdnet.datasets.ani_dataset.AniDataset`.
+    forces are forces. Arguments as of :class:`~torchmdnet.datasets.ani_dataset.AniForces`.
 
     Published as https://doi.org/10.5281/zenodo.10126157.
     """

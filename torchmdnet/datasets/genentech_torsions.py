@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torchmdnet.datasets.frames import Frames, concatenate
 from torchmdnet.datasets.published import PublishedDataset, PublishedFile
 from torchmdnet.datasets.sdf import SDFRecord, read_sdf
+from torchmdnet.datasets.sources import find_files
 from torchmdnet.datasets.validation import DatasetError
 from torchmdnet.units import KCAL_PER_MOL_IN_EV
 
@@ -24,6 +25,8 @@ FILE = PublishedFile(
 THEORY_ITEM = "MinMethod"
 BLOCK_FRAMES = 1024
 
+Paths = str | Path | Sequence[str | Path]
+
 
 class GenentechTorsions(PublishedDataset):
     """Torsion scans (Sellers, James, Gobbi, J. Chem. Inf. Model. 57, 1265 (2017), doi:10.1021/acs.jcim.6b00614).
@@ -33,35 +36,45 @@ class GenentechTorsions(PublishedDataset):
     put it into ``root/raw``.
 
     Args:
-        root: folder of the data set.
+        root: folder of the data set, in which the store is made.
+        paths: SDF files of your own with such items, folders of ``.sdf`` files or patterns, one or a list; None: the
+            published file.
         theory: records with another value of the item ``MinMethod`` are left out; those without the item are kept.
         energy_field: item that holds the energy; ``deltaE`` is relative to the lowest one of a scan.
         transform, pre_transform, pre_filter: as of :class:`~torchmdnet.datasets.published.PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the file is not there and cannot be fetched.
-        DatasetError: the file has faults, no record of this theory, or records without this energy.
+        FileNotFoundError: a file is not there and cannot be fetched.
+        DatasetError: a file has faults, no record of this theory, or records without this energy.
     """
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Path | None = None,
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         pre_filter: Callable[[Data], bool] | None = None,
-        *,
+        paths: Paths | None = None,
         theory: str = "CCSD_T_CBS_MP2",
         energy_field: str = "deltaE",
     ) -> None:
         super().__init__(
-            root,
-            [FILE],
-            lambda paths: _read(paths, theory=theory, energy_field=energy_field),
+            root or "",
+            _files(paths),
+            lambda found: _read(found, theory=theory, energy_field=energy_field),
             arguments={"theory": theory, "energy_field": energy_field},
             transform=transform,
             pre_transform=pre_transform,
             pre_filter=pre_filter,
         )
+
+
+def _files(paths: Paths | None) -> Sequence[PublishedFile | Path]:
+    if not paths:
+        return [FILE]
+    items = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    places = [Path(name.strip()).expanduser() for item in items for name in str(item).split(";")]
+    return find_files([place / "*.sdf" if place.is_dir() else place for place in places], "paths")
 
 
 def _read(paths: Sequence[Path], *, theory: str, energy_field: str) -> Iterator[Frames]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import h5py
 import numpy as np
@@ -12,12 +12,15 @@ from torch_geometric.data import Data
 
 from torchmdnet.datasets.download import download
 from torchmdnet.datasets.file_units import FileUnits, file_units
+from torchmdnet.datasets.frame_choice import Choice, as_number
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.mdcath_selection import MDCATHCriteria, Trajectory, select_trajectories
 from torchmdnet.datasets.published import PublishedDataset, PublishedFile
 from torchmdnet.datasets.validation import DatasetError
 
 __all__ = ["MDCATH"]
+
+Own = TypeVar("Own", bound="MDCATH")
 
 URL = "https://huggingface.co/datasets/compsciencelab/mdCATH/resolve/main"
 TEMPERATURES = ("320", "348", "379", "413", "450")
@@ -106,14 +109,23 @@ class MDCATH(PublishedDataset):
             energy_unit="kcal/mol" if units.energy == 1.0 else "eV",
         )
 
-    def __getitem__(self, index: int) -> Data:
-        sample = super().__getitem__(index)
-        sample.info = self.info(index)
+    @overload
+    def __getitem__(self, index: int) -> Data: ...
+
+    @overload
+    def __getitem__(self: Own, index: Choice) -> Own: ...
+
+    def __getitem__(self: Own, index: int | Choice) -> Data | Own:
+        number = as_number(index)
+        if not isinstance(number, int):
+            return self.index_select(number)
+        sample = super().__getitem__(number)
+        sample.info = self.info(number)
         return sample
 
     def info(self, index: int) -> str:
         """Where a frame comes from: "DOMAIN_TEMPERATURE_REPLICA_FRAME"."""
-        row = index % len(self)
+        row = self._row(index)
         section = self._store.section(row)
         return f"{section.name.replace('/', '_')}_{self._store.frame_number(row)}"
 

@@ -1,6 +1,8 @@
-"""Leaving frames out by their labels. n frames of a block."""
+"""Leaving frames out by their labels, and labels out of frames. n frames of a block."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,14 @@ from numpy.typing import NDArray
 from torchmdnet.datasets.frames import Frames, select
 from torchmdnet.datasets.validation import DatasetError
 
-__all__ = ["check_force_limit", "largest_forces", "with_labels", "within_force_limit"]
+__all__ = [
+    "check_force_limit",
+    "check_properties",
+    "largest_forces",
+    "only_labels",
+    "with_labels",
+    "within_force_limit",
+]
 
 
 def with_labels(blocks: Iterator[Frames]) -> Iterator[Frames]:
@@ -20,6 +29,12 @@ def with_labels(blocks: Iterator[Frames]) -> Iterator[Frames]:
         if frames.neg_dy is not None:
             kept &= ~np.isnan(largest_forces(frames))
         yield frames if kept.all() else select(frames, kept)
+
+
+def only_labels(blocks: Iterator[Frames], chosen: Sequence[str]) -> Iterator[Frames]:
+    """The same frames, whose energies (y) and forces (neg_dy) are left out if they are not chosen."""
+    left_out: dict[str, Any] = dict.fromkeys({"y", "neg_dy"} - {*chosen})
+    return (frames._replace(**left_out) for frames in blocks)
 
 
 def within_force_limit(blocks: Iterator[Frames], limit: float | None) -> Iterator[Frames]:
@@ -64,3 +79,23 @@ def check_force_limit(dataset: str, limit: object) -> float | None:
     if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
         raise ValueError(f"{dataset}: max_gradient is {limit!r}; a positive number (eV/Å) or None was expected")
     return float(limit)
+
+
+def check_properties(dataset: str, given: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The value of an option ``properties``, in the order of ``known``.
+
+    Raises:
+        ValueError: it names nothing, or something that is not known.
+        TypeError: it is no list of names.
+    """
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{dataset}: properties is {given!r}; a list out of {', '.join(known)} was expected")
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            raise ValueError(f"{dataset}: properties: '{name}' is none of {', '.join(known)}{meant}")
+    if not names:
+        raise ValueError(f"{dataset}: properties is empty; name at least one of {', '.join(known)}")
+    return tuple(name for name in known if name in names)

@@ -144,8 +144,8 @@ class Store:
         """All rows of a field, mapped, read-only."""
         return self._maps[field]
 
-    def gather(self, indices: Sequence[int] | NDArray[np.int64]) -> Gathered:
-        """Copy frames out, in the order asked for.
+    def gather(self, indices: Sequence[int] | NDArray[np.int64], *, fields: Sequence[str] | None = None) -> Gathered:
+        """Copy frames out, in the order asked for: the fields named, or all of them.
 
         Raises:
             IndexError: a frame number is not in ``[-len, len)``.
@@ -161,7 +161,7 @@ class Store:
         ends = np.cumsum(num_atoms)
         atoms = np.repeat(starts - ends + num_atoms, num_atoms)
         atoms += np.arange(len(atoms))
-        arrays = {name: self._maps[name][atoms if name in ATOM_FIELDS else frames] for name in self.fields}
+        arrays = {name: self._maps[name][atoms if name in ATOM_FIELDS else frames] for name in fields or self.fields}
         return Gathered(num_atoms, arrays)
 
     def section(self, row: int) -> Section:

@@ -53,6 +53,9 @@ class AtomFilter(Representation):
     def default_box(self) -> Tensor | None:
         return self.model.default_box()
 
+    def returned_features(self, features: AtomFeatures) -> Tensor:
+        return self.model.returned_features(features)
+
     def represent(self, system: System, *, second_derivatives: bool = True) -> AtomFeatures:
         x, v, system, *others = self.model.represent(system, second_derivatives=second_derivatives)
         keep = system.z > self.remove_threshold

@@ -136,12 +136,17 @@ class TensorNet2(Representation, TabulatedRadial):
         static_shapes: Has no effect here: see :func:`torchmdnet.neighbors.use_static_shapes`.
         dtype: Type of the weights.
         box_vecs: Cell that a call without a box gets, rows a, b, c in Å.
+        output_charges: Whether a call of the model itself appends the charges to the features, those of the embedding
+            first, then those of each layer: (N, C + (L + 1) K). Heads read them from
+            :class:`torchmdnet.nn.representation.AtomFeatures` in any case.
         repulsion: Whether the energy has a term of screened nuclear repulsion,
             :class:`torchmdnet.nn.screened_repulsion.ScreenedRepulsion`, which counts beside the head's term.
 
     Raises:
         ValueError: A name or a number is out of range.
     """
+
+    conditions = dict.fromkeys(("uses_charge", "predicts_charges"), " with q_dim >= 1")
 
     def __init__(
         self,
@@ -160,6 +165,7 @@ class TensorNet2(Representation, TabulatedRadial):
         static_shapes: bool = True,
         dtype: torch.dtype = torch.float32,
         box_vecs: Sequence[Sequence[float]] | Tensor | None = None,
+        output_charges: bool = False,
         repulsion: bool = False,
         so3_convention: str = "2.x",
     ) -> None:
@@ -172,6 +178,7 @@ class TensorNet2(Representation, TabulatedRadial):
         self.group = equivariance_invariance_group
         self.so3_convention = so3_convention
         self.q_dim = q_dim
+        self.output_charges = output_charges
         self.cutoff_lower = cutoff_lower
         self.cutoff_upper = cutoff_upper
         self.max_z = max_z
@@ -235,6 +242,11 @@ class TensorNet2(Representation, TabulatedRadial):
             features = features + charges[-1].sum() * 0
         energies = None if self.repulsion is None else self.repulsion(system.z, graph)
         return AtomFeatures(features, None, system, torch.stack(charges, dim=1), energies)
+
+    def returned_features(self, features: AtomFeatures) -> Tensor:
+        if not self.output_charges or features.charges is None:
+            return features.x
+        return torch.cat([features.x, features.charges.flatten(1)], dim=1)
 
     def _norms(self, x: Tensor) -> Tensor:
         """Squared norms of the parts, side by side. (9, N, C) -> (N, 3 C)"""

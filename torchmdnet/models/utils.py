@@ -8,6 +8,7 @@ from torchmdnet.nn.mlp import MLP
 from torchmdnet.nn.neighbor_embedding import NeighborEmbedding
 from torchmdnet.nn.radial import CosineCutoff, ExpNormalSmearing, GaussianSmearing, rbf_class_mapping
 from torchmdnet.nn.scatter import scatter
+from torchmdnet.nn.screened_repulsion import RepulsionZBL
 
 __all__ = [
     "GLU",
@@ -18,6 +19,7 @@ __all__ = [
     "GaussianSmearing",
     "NeighborEmbedding",
     "OptimizedDistance",
+    "RepulsionZBL",
     "ShiftedSoftplus",
     "SwiGLU",
     "Swish",

@@ -1,6 +1,7 @@
 """What every representation model is: atoms in, features of each atom out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class Representation(nn.Module, ABC):
     """Whether the features come with a charge of each atom, which heads may read."""
     gives_energies: ClassVar[bool] = False
     """Whether the features come with an energy of each atom, which makes sense with heads of energies alone."""
+    conditions: ClassVar[Mapping[str, str]] = {}
+    """What has to be said after the name of the model where one of these depends on its options, by their names."""
     max_z: int
     """Atomic numbers below this one have an embedding."""
 
@@ -57,6 +60,10 @@ class Representation(nn.Module, ABC):
         """Cell of a system that brings none, rows a, b, c; None where there is none. (3, 3)"""
         default: Any = self.get_submodule("distance")
         return default.box if default.has_box() else None
+
+    def returned_features(self, features: AtomFeatures) -> Tensor:
+        """What a call of the model itself, without a head, returns for each atom. (N, C)"""
+        return features.x
 
     def setup_for_inference(self, z: Tensor, batch: Tensor) -> None:
         """Has no effect, and is not needed: what depends on elements alone is computed once an atom in every call.
@@ -86,5 +93,6 @@ class Representation(nn.Module, ABC):
         if box is not None:
             box = box.expand(num_systems, 3, 3)
         system = System(z=z, pos=pos, batch=batch, num_systems=num_systems, box=box, pbc=pbc, q=q, s=s)
-        x, v, kept, *_ = self.represent(system)
-        return x, v, kept.z, kept.pos, kept.batch
+        features = self.represent(system)
+        kept = features.system
+        return self.returned_features(features), features.v, kept.z, kept.pos, kept.batch

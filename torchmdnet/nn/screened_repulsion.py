@@ -7,7 +7,7 @@ from torchmdnet.elements import COVALENT_RADII
 from torchmdnet.graph import Graph
 from torchmdnet.ops.scatter import scatter_sum
 
-__all__ = ["ScreenedRepulsion", "polynomial_envelope", "universal_screening"]
+__all__ = ["RepulsionZBL", "ScreenedRepulsion", "polynomial_envelope", "universal_screening"]
 
 COULOMB_EV_ANGSTROM = 14.399645
 """e²/(4πε₀) in eV Å, to the digits that published weights were made with."""
@@ -43,42 +43,82 @@ def polynomial_envelope(x: Tensor, power: int) -> Tensor:
     return (1 + x**p * factor).masked_fill(x >= 1, 0)
 
 
-class ScreenedRepulsion(nn.Module):
-    r"""Half the repulsion of each atom's pairs in a graph, in eV.
+class PairRepulsion(nn.Module):
+    r"""Half the repulsion of each atom's pairs, in eV: what forms of the same energy share.
 
     .. math:: E_i = \tfrac12 \sum_{j \ne i} \frac{e^2}{4 \pi \epsilon_0} \frac{Z_i Z_j}{d}\, \phi(d / a)\, f(d / r_c),
         \quad a = \frac{0.4543\,a_0}{Z_i^{0.3} + Z_j^{0.3}}
 
     with :func:`universal_screening` φ, :func:`polynomial_envelope` f of power 6 and the sum of covalent radii
     :math:`r_c`. Elements beyond the table count as its last one.
-
-    Args:
-        max_z: Length of the tables, at most that of the periodic table.
-        cutoff_upper: Å; edges of this length are padding.
     """
 
     z_pow: Tensor
     z_outer: Tensor
     cutoff_ab: Tensor
 
-    def __init__(self, max_z: int, cutoff_upper: float) -> None:
+    def __init__(self, max_z: int) -> None:
         super().__init__()
-        self.cutoff_upper = cutoff_upper
         radius = torch.tensor(COVALENT_RADII[:max_z], dtype=torch.float64)
         z = torch.arange(len(radius), dtype=torch.float64).clamp(min=1)
         self.register_buffer("z_pow", z**_SCREENING_EXPONENT)
         self.register_buffer("z_outer", torch.outer(z, z))
         self.register_buffer("cutoff_ab", radius[:, None] + radius)
 
+    def sum_of_pairs(
+        self, z: Tensor, *, receiver: Tensor, sender: Tensor, distance: Tensor, is_left_out: Tensor
+    ) -> Tensor:
+        """z: (N,), all else (E,) -> (N, 1)"""
+        kind = z.clamp(max=len(self.z_pow) - 1)
+        first, second = kind.index_select(0, receiver), kind.index_select(0, sender)
+        distance = distance.masked_fill(is_left_out, 1).clamp(min=_CONTACT)
+        reduced = distance / SCREENING_ANGSTROM * (self.z_pow[first] + self.z_pow[second])
+        envelope = polynomial_envelope(distance / self.cutoff_ab[first, second], _ENVELOPE_POWER)
+        bare = (0.5 * COULOMB_EV_ANGSTROM) * self.z_outer[first, second] / distance
+        energy = (bare * universal_screening(reduced) * envelope).masked_fill(is_left_out, 0)
+        return scatter_sum(energy.unsqueeze(1), receiver, z.shape[0])
+
+
+class ScreenedRepulsion(PairRepulsion):
+    """:class:`PairRepulsion` of the pairs in a graph.
+
+    Args:
+        max_z: Length of the tables, at most that of the periodic table.
+        cutoff_upper: Å; edges of this length are padding.
+    """
+
+    def __init__(self, max_z: int, cutoff_upper: float) -> None:
+        super().__init__(max_z)
+        self.cutoff_upper = cutoff_upper
+
     def forward(self, z: Tensor, graph: Graph) -> Tensor:
         """z: (N,) -> (N, 1)"""
-        kind = z.clamp(max=len(self.z_pow) - 1)
-        receiver, sender = kind.index_select(0, graph.receiver), kind.index_select(0, graph.sender)
         is_self = (graph.receiver == graph.sender) & (graph.distance == 0)
-        is_left_out = is_self | (graph.distance >= self.cutoff_upper)
-        distance = graph.distance.masked_fill(is_left_out, 1).clamp(min=_CONTACT)
-        reduced = distance / SCREENING_ANGSTROM * (self.z_pow[receiver] + self.z_pow[sender])
-        envelope = polynomial_envelope(distance / self.cutoff_ab[receiver, sender], _ENVELOPE_POWER)
-        bare = (0.5 * COULOMB_EV_ANGSTROM) * self.z_outer[receiver, sender] / distance
-        energy = (bare * universal_screening(reduced) * envelope).masked_fill(is_left_out, 0)
-        return scatter_sum(energy.unsqueeze(1), graph.receiver, z.shape[0])
+        return self.sum_of_pairs(
+            z,
+            receiver=graph.receiver,
+            sender=graph.sender,
+            distance=graph.distance,
+            is_left_out=is_self | (graph.distance >= self.cutoff_upper),
+        )
+
+
+class RepulsionZBL(PairRepulsion):
+    """:class:`PairRepulsion` of a list of directed pairs, in the form that TorchMD-NET has.
+
+    Args:
+        max_z: Length of the tables, at most that of the periodic table.
+    """
+
+    def __init__(self, max_z: int = 87) -> None:
+        super().__init__(max_z)
+
+    def forward(self, z: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        """Energies of the atoms in the first row; pairs of length zero count for nothing.
+
+        Shapes: z (N,), edge_index (2, E), edge_weight (E,) in Å -> (N,), in the type of ``edge_weight``.
+        """
+        energy = self.sum_of_pairs(
+            z, receiver=edge_index[0], sender=edge_index[1], distance=edge_weight, is_left_out=edge_weight == 0
+        )
+        return energy.squeeze(1).to(edge_weight.dtype)

@@ -273,7 +273,7 @@ class TorchMD_Net(nn.Module):  # noqa: N801  the public name
         ):
             if value is None or is_used or name in self._ignored_inputs_told or not bool(value.any()):
                 continue
-            users = [key for key, cls in MODELS.items() if getattr(cls, name)]
+            users = [key + cls.conditions.get(name, "") for key, cls in MODELS.items() if getattr(cls, name)]
             warnings.warn(
                 f"{type(model).__name__} ignores the {what}; models that use them: {', '.join(users) or 'none'}",
                 stacklevel=4,

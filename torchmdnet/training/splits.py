@@ -2,13 +2,14 @@
 
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Splits", "load_splits", "make_splits", "save_splits", "split_sizes"]
+__all__ = ["Splits", "consecutive", "load_splits", "make_splits", "permuted", "save_splits", "set_sizes", "split_sizes"]
 
 Size = int | float | None
 KEYS = ("train_size", "val_size", "test_size")
@@ -32,8 +33,18 @@ def split_sizes(num_frames: int, *, train_size: Size, val_size: Size, test_size:
     Raises:
         ValueError: a size is out of range, two are None, they exceed the frames there are, or nothing is left to train.
     """
+    sizes = set_sizes(num_frames, train_size=train_size, val_size=val_size, test_size=test_size)
+    if sizes[0] == 0:
+        raise ValueError(
+            f"{_described((train_size, val_size, test_size))} leave none of the {num_frames} frames for training; "
+            "lower val_size or test_size"
+        )
+    return sizes
+
+
+def set_sizes(num_frames: int, *, train_size: Size, val_size: Size, test_size: Size) -> tuple[int, int, int]:
+    """The same, also where nothing is left to train."""
     given: dict[str, Size] = dict(zip(KEYS, (train_size, val_size, test_size), strict=True))
-    described = ", ".join(f"{key}: {value}" for key, value in given.items())
     rest = [key for key, value in given.items() if value is None]
     if len(rest) > 1:
         raise ValueError(f"{' and '.join(rest)} are both none, but only one of the three sizes can be the rest")
@@ -44,12 +55,14 @@ def split_sizes(num_frames: int, *, train_size: Size, val_size: Size, test_size:
         sizes[fractions[0]] -= 1
         excess = 0
     if excess > 0:
-        raise ValueError(f"{described} ask for {excess} more frames than the {num_frames} there are")
+        raise ValueError(f"{_described(given.values())} ask for {excess} more frames than the {num_frames} there are")
     for key in rest:
         sizes[key] = -excess
-    if sizes["train_size"] == 0:
-        raise ValueError(f"{described} leave none of the {num_frames} frames for training; lower val_size or test_size")
     return sizes["train_size"], sizes["val_size"], sizes["test_size"]
+
+
+def _described(sizes: Iterable[Size]) -> str:
+    return ", ".join(f"{key}: {size}" for key, size in zip(KEYS, sizes, strict=True))
 
 
 def _count(key: str, value: int | float, num_frames: int) -> int:
@@ -67,8 +80,17 @@ def make_splits(num_frames: int, *, train_size: Size, val_size: Size, test_size:
     num_train, num_val, num_test = split_sizes(
         num_frames, train_size=train_size, val_size=val_size, test_size=test_size
     )
-    order = np.random.default_rng(seed).permutation(np.arange(num_frames))
-    ends = np.cumsum([num_train, num_val, num_test])
+    return consecutive(permuted(num_frames, seed), (num_train, num_val, num_test))
+
+
+def permuted(num_frames: int, seed: int) -> NDArray[np.int64]:
+    """All frames in the order that a seed gives. (num_frames,)"""
+    return np.random.default_rng(seed).permutation(np.arange(num_frames))
+
+
+def consecutive(order: NDArray[np.int64], sizes: tuple[int, int, int]) -> Splits:
+    """The first frames of an order, the next ones, and those after them."""
+    ends = np.cumsum(sizes)
     return Splits(order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] : ends[2]])
 
 
