@@ -69,12 +69,13 @@ def fastest_ratio(row: Row) -> str:
 def times_table(rows: list[Row], kinds: list[str]) -> str:
     """Times and memory on a CPU."""
     title = ["model", "threads", "atoms", *(f"{WAYS[kind].title} ms" for kind in kinds)]
-    title += [f"TorchMD-NET/{kind}" for kind in ("tables", "scripted", "exact")]
+    ours = [kind for kind in kinds if kind != "peer"]
+    title += [f"TorchMD-NET/{kind}" for kind in ours]
     title += ["one thread/threads", "two processes/one", *(f"{WAYS[kind].title} MB" for kind in kinds)]
 
     def cells(row: Row) -> Iterator[object]:
         yield from (row.model, row.threads, shown(row.system), *(cell(row, kind, milliseconds) for kind in kinds))
-        yield from (ratio(row, "peer", kind) for kind in ("tables", "scripted", "exact"))
+        yield from (ratio(row, "peer", kind) for kind in ours)
         yield ratio(row, ONE_THREAD, "tables")
         yield "" if row.together is None else f"{row.together:.2f}"
         yield from (megabytes(row, kind) if kind in row.entries else "" for kind in kinds)

@@ -109,7 +109,8 @@ def test_the_tables_of_a_cpu_show_what_two_threads_can_reach(rows: list) -> None
     threads = rows[0]._replace(threads=2, together=1.7, entries=rows[0].entries | {race.ONE_THREAD: entry(0.006)})
     [row] = table_of("\n\n".join(module("inference_tables").cpu_report([threads], ["tables", "peer"])), "Energy and")
     assert (row["one thread/threads"], row["two processes/one"]) == ("1.50", "1.70")
-    assert (row["TorchMD-NET/tables"], row["TorchMD-NET/exact"]) == ("5.00", "")
+    assert row["TorchMD-NET/tables"] == "5.00"
+    assert "TorchMD-NET/exact" not in row
 
 
 def test_a_budget_that_is_spent_leaves_a_whole_report(tmp_path: Path, monkeypatch) -> None:
