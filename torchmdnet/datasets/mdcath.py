@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,7 +12,6 @@ from torch_geometric.data import Data
 
 from torchmdnet.datasets.download import download
 from torchmdnet.datasets.file_units import FileUnits, file_units
-from torchmdnet.datasets.frame_choice import Choice, as_number
 from torchmdnet.datasets.frames import Frames
 from torchmdnet.datasets.mdcath_selection import MDCATHCriteria, Trajectory, select_trajectories
 from torchmdnet.datasets.published import PublishedDataset, PublishedFile
@@ -20,7 +19,6 @@ from torchmdnet.datasets.validation import DatasetError
 
 __all__ = ["MDCATH"]
 
-Own = TypeVar("Own", bound="MDCATH")
 
 URL = "https://huggingface.co/datasets/compsciencelab/mdCATH/resolve/main"
 TEMPERATURES = ("320", "348", "379", "413", "450")
@@ -109,17 +107,8 @@ class MDCATH(PublishedDataset):
             energy_unit="kcal/mol" if units.energy == 1.0 else "eV",
         )
 
-    @overload
-    def __getitem__(self, index: int) -> Data: ...
-
-    @overload
-    def __getitem__(self: Own, index: Choice) -> Own: ...
-
-    def __getitem__(self: Own, index: int | Choice) -> Data | Own:
-        number = as_number(index)
-        if not isinstance(number, int):
-            return self.index_select(number)
-        sample = super().__getitem__(number)
+    def _sample(self, number: int) -> Data:
+        sample = super()._sample(number)
         sample.info = self.info(number)
         return sample
 

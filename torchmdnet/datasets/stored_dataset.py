@@ -76,6 +76,10 @@ class StoredDataset(Dataset[Data]):
             return self.index_select(number)
         if not -len(self) <= number < len(self):
             raise IndexError(out_of_range(number, len(self), self.name))
+        return self._sample(number)
+
+    def _sample(self, number: int) -> Data:
+        """A frame as the caller gets it."""
         tensors, _ = self._gather([number])
         sample = Data(**tensors)
         return sample if self.transform is None else self.transform(sample)
