@@ -103,6 +103,29 @@ def test_a_cell_that_appears_or_vanishes_records_anew(quick: TorchMD_Net, z: Ten
     assert recorders[0].recordings == 3
 
 
+@pytest.mark.parametrize(
+    ("replicas", "atoms"), [(NUM_REPLICAS, NUM_ATOMS - 2), (1, NUM_ATOMS), (NUM_REPLICAS, NUM_ATOMS)]
+)
+def test_other_atoms_record_anew(
+    quick: TorchMD_Net, z: Tensor, recorders: list[StandIn], replicas: int, atoms: int
+) -> None:
+    recorded, plain = both(quick, z)
+    assert_same(recorded, plain, positions(0), boxes(0))
+    for external in (recorded, plain):
+        external.embeddings = z[:replicas, :atoms] % 7 + 1
+    assert (recorded.num_replicas, recorded.num_atoms) == (replicas, atoms)
+    for step in range(2):
+        assert_same(recorded, plain, positions(step)[:replicas, :atoms], boxes(step)[:replicas])
+    assert (recorders[0].recordings, recorders[0].replays) == (2, 3)
+
+
+def test_atoms_that_make_no_sense_are_refused_and_the_old_ones_stay(quick: TorchMD_Net, z: Tensor) -> None:
+    recorded, plain = both(quick, z)
+    with pytest.raises(ValueError, match=r"embeddings: got shape \(3,\), expected \(replicas, atoms\)"):
+        recorded.embeddings = [1, 1, 8]
+    assert_same(recorded, plain, positions(0))
+
+
 def test_a_default_cell_of_the_model_is_used(z: Tensor) -> None:
     cell = [[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [1.0, 0.0, 9.0]]
     recorded, plain = both(small_model(box_vecs=cell), z)

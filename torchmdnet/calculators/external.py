@@ -76,31 +76,34 @@ class External:
             raise ValueError(
                 f"skin: got {kwargs['skin']} with use_cuda_graph=True; a graph searches at each step: leave out one"
             )
-        self.embeddings = torch.as_tensor(embeddings)
-        if self.embeddings.numel() and self.embeddings.is_floating_point():
-            raise ValueError(f"embeddings: got {self.embeddings.dtype}, expected integers, the atomic numbers")
-        self.embeddings = self.embeddings.to(self.device, torch.int64)
-        if self.embeddings.ndim != 2 or self.embeddings.numel() == 0:
-            raise ValueError(
-                f"embeddings: got shape {tuple(self.embeddings.shape)}, expected (replicas, atoms) with at least one "
-                "of each; for a single system write [numbers]"
-            )
-        recorder = cuda_recorder(self.embeddings.device) if use_cuda_graph else None
+        numbers = _atomic_numbers(embeddings).to(self.device)
+        self._recorder = cuda_recorder(numbers.device) if use_cuda_graph else None
+        self._warmup_steps = cuda_graph_warmup_steps
         self.output_transform = _find_transform(output_transform)
         self.model = open_model(netfile, device=device, dtype=dtype, **kwargs)
-        self.num_replicas, self.num_atoms = self.embeddings.shape
         self._dtype = next(parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
-        self._z = self.embeddings.reshape(-1)
+        self.embeddings = numbers
+
+    @property
+    def embeddings(self) -> Tensor:
+        """Atomic numbers (R, n); others, also of other atoms or replicas, hold from the next call on, recorded anew."""
+        return self._embeddings
+
+    @embeddings.setter
+    def embeddings(self, embeddings: Tensor | Sequence[Sequence[int]]) -> None:
+        self._embeddings = _atomic_numbers(embeddings).to(self.device)
+        self.num_replicas, self.num_atoms = self._embeddings.shape
+        self._z = self._embeddings.reshape(-1)
         self._batch = torch.arange(self.num_replicas, device=self.device).repeat_interleave(self.num_atoms)
         self._graph: GraphReplay | None = None
-        if recorder is not None:
+        if self._recorder is not None:
             self._graph = GraphReplay(
                 self.model,
                 self._z,
                 batch=self._batch,
                 num_systems=self.num_replicas,
-                recorder=recorder,
-                warmup_steps=cuda_graph_warmup_steps,
+                recorder=self._recorder,
+                warmup_steps=self._warmup_steps,
             )
 
     def calculate(self, pos: Tensor | np.ndarray, box: Tensor | np.ndarray | None = None) -> tuple[Tensor, Tensor]:
@@ -145,6 +148,19 @@ class External:
                 f"box: got shape {tuple(box.shape)}, expected (3, 3) or ({self.num_replicas}, 3, 3), rows a, b, c"
             )
         return box.detach().to(self.device, self._dtype).expand(self.num_replicas, 3, 3)
+
+
+def _atomic_numbers(embeddings: Tensor | Sequence[Sequence[int]]) -> Tensor:
+    """Checked. (R, n) int64"""
+    numbers = torch.as_tensor(embeddings)
+    if numbers.numel() and numbers.is_floating_point():
+        raise ValueError(f"embeddings: got {numbers.dtype}, expected integers, the atomic numbers")
+    if numbers.ndim != 2 or numbers.numel() == 0:
+        raise ValueError(
+            f"embeddings: got shape {tuple(numbers.shape)}, expected (replicas, atoms) with at least one "
+            "of each; for a single system write [numbers]"
+        )
+    return numbers.to(torch.int64)
 
 
 def _find_transform(transform: str | OutputTransform | None) -> OutputTransform | None:
