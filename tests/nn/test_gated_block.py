@@ -4,7 +4,8 @@ import torch
 from small_models import rotation
 from torch import nn
 
-from torchmdnet.nn.gated_block import GatedEquivariantBlock, safe_norm
+from torchmdnet.nn.gated_block import GatedEquivariantBlock
+from torchmdnet.ops.vector_lengths import safe_norm
 
 
 def block() -> GatedEquivariantBlock:

@@ -91,6 +91,7 @@ class External:
 
     @embeddings.setter
     def embeddings(self, embeddings: Tensor | Sequence[Sequence[int]]) -> None:
+        """Take other atoms. Raises ValueError for what are no numbers of atoms, (R, n), and keeps the old ones."""
         self._embeddings = _atomic_numbers(embeddings).to(self.device)
         self.num_replicas, self.num_atoms = self._embeddings.shape
         self._z = self._embeddings.reshape(-1)

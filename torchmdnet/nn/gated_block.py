@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from torchmdnet.nn.activations import activation_class
 from torchmdnet.nn.mlp import MLP, reset_xavier
-from torchmdnet.ops.vector_lengths import safe_norm, vector_lengths
+from torchmdnet.ops.vector_lengths import vector_lengths
 
-__all__ = ["GatedEquivariantBlock", "safe_norm"]
+__all__ = ["GatedEquivariantBlock"]
 
 
 class GatedEquivariantBlock(nn.Module):

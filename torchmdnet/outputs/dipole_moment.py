@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from torchmdnet.elements import ATOMIC_MASSES
 from torchmdnet.graph import System
-from torchmdnet.nn.gated_block import safe_norm
 from torchmdnet.nn.representation import AtomFeatures
 from torchmdnet.ops.scatter import scatter_sum
+from torchmdnet.ops.vector_lengths import safe_norm
 from torchmdnet.outputs.network_head import PropertyHead
 from torchmdnet.outputs.scalar import EquivariantScalar, Scalar, through_gated_network
 
